@@ -170,4 +170,15 @@ std::string aligned_record(const Table& one_row) {
 
 std::string json_record(const Table& one_row) { return json_row(one_row, one_row.rows.at(0)).dump(2) + "\n"; }
 
+std::string render_record(const Table& one_row, Format format) {
+  switch (format) {
+    case Format::json:
+      return json_record(one_row);
+    case Format::csv:
+      return csv(one_row);
+    default:
+      return aligned_record(one_row);
+  }
+}
+
 }  // namespace traincost::report

@@ -46,5 +46,6 @@ std::string render(const Table& table, Format format);
 /// One column of names and one of values, for a single thing with many fields. JSON: one object.
 std::string aligned_record(const Table& one_row);
 std::string json_record(const Table& one_row);
+std::string render_record(const Table& one_row, Format format);
 
 }  // namespace traincost::report

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Installs what the project needs (Debian 12, Ubuntu 24.04). Does nothing when everything is there.
+#   scripts/setup.sh            all of it
+#   scripts/setup.sh --program  only what building and running the program needs
+set -euo pipefail
+. "$(dirname "$0")/env.sh"
+
+program_packages=(g++ cmake ninja-build ccache libfmt-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev
+  libceres-dev libeigen3-dev libgtest-dev libbenchmark-dev)
+check_packages=(clang-format-16 clang-tidy-16 python3 python3-venv)
+python_packages=(ruff)
+
+packages=("${program_packages[@]}")
+if [ "${1:-}" != --program ]; then packages+=("${check_packages[@]}"); fi
+
+missing=()
+for package in "${packages[@]}"; do
+  if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then missing+=("$package"); fi
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  command="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+  if [ "$(id -u)" != 0 ]; then
+    echo "Missing packages. As root: $command" >&2
+    exit 1
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+
+if [ "${1:-}" = --program ]; then exit 0; fi
+
+# Debian's Python refuses to install beside its own packages, so the tools live in an environment of the build folder.
+wanted=()
+for package in "${python_packages[@]}"; do
+  if ! command -v "$package" >/dev/null; then wanted+=("$package"); fi
+done
+if [ ${#wanted[@]} -gt 0 ]; then
+  python3 -m venv build/venv
+  build/venv/bin/pip install --quiet --disable-pip-version-check "${wanted[@]}"
+fi

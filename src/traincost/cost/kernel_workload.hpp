@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <traincost/cost/kernel_row.hpp>
+#include <traincost/work/op.hpp>
+
+namespace traincost::cost {
+
+/// One operation of a published kernel; `gpus` > 1: an exchange or collective over so many GPUs.
+struct WorkloadOp {
+  work::Op op;
+  work::Dtype dtype = work::Dtype::bf16;
+  double count = 1;
+};
+
+/// What a published figure is about, with the FLOPs and bytes by which its authors turned time into a rate.
+struct Workload {
+  std::vector<WorkloadOp> ops;
+  double counted_flops = 0;
+  double counted_bytes = 0;
+  std::vector<std::string> assumed;  // defaults that blank fields took
+  std::string skipped;               // why the row has no workload
+};
+
+/// From the row's configuration columns. Blank fields take the defaults of the field's standard benchmark.
+Workload workload(const KernelRow& row);
+
+}  // namespace traincost::cost
