@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,7 +56,11 @@ const std::vector<Chip>& chips();
 /// source, negative or non-finite figure.
 Chip parse_chip(std::string_view toml, const std::string& origin);
 
-/// By id or alias, ignoring case; nullptr if unknown.
+/// A user's own chips (--chip-file) before the embedded ones, so that find_chip meets them first.
+std::vector<Chip> chips_with(const std::vector<std::filesystem::path>& files);
+
+/// By id or alias, ignoring case, the maker's name before it and a remark or a count after it: "NVIDIA H200",
+/// "H200 x8" and "H200 141GB (Azure ND H200 v5)" are one chip. nullptr if unknown.
 const Chip* find_chip(const std::vector<Chip>& chips, std::string_view name);
 
 }  // namespace traincost::catalog
