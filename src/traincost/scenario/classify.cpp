@@ -34,7 +34,7 @@ bool is_control(const RuleFinding& f) { return f.counts && f.rule->effect == Eff
 struct Decision {
   const RuleFinding* control = nullptr;  // the highest rank that holds; nullptr: none
   const RuleFinding* relief = nullptr;
-  const RuleFinding* open = nullptr;     // a control of higher rank that a missing figure leaves open
+  const RuleFinding* open = nullptr;  // a control of higher rank that a missing figure leaves open
 };
 
 Decision decide(const std::vector<RuleFinding>& findings) {
@@ -54,7 +54,7 @@ Decision decide(const std::vector<RuleFinding>& findings) {
 
 std::string missing_text(const RuleFinding& f) {
   std::string text;
-  for (const auto figure : f.finding.missing) text += (text.empty() ? "" : ", ") + std::string{to_string(figure)};
+  for (const auto figure : f.finding.missing) text += fmt::format("{}{}", text.empty() ? "" : ", ", to_string(figure));
   return text;
 }
 
@@ -182,8 +182,8 @@ std::vector<std::string> assumptions(const Question& question) {
 }  // namespace
 
 Classification classify(const catalog::Chip& chip, const Question& question, const std::vector<Rule>& rules) {
-  Classification answer{.chip = chip.id, .as_of = question.as_of, .deal = question.deal,
-                        .figures = rule_figures(chip, question.reading)};
+  Classification answer{
+      .chip = chip.id, .as_of = question.as_of, .deal = question.deal, .figures = rule_figures(chip, question.reading)};
   answer.findings = find(answer.figures, question, rules);
   answer.assumptions = assumptions(question);
   answer.headroom = headroom(answer.figures, answer.findings);

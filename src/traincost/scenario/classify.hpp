@@ -31,8 +31,8 @@ struct Headroom {
 struct Sensitivity {
   std::string reading;  // "TF32 as 32 bits"
   std::string tpp, class_name;
-  bool flips = false;   // another class, or another finding of any rule that counts
-  std::string what;     // which finding flips
+  bool flips = false;  // another class, or another finding of any rule that counts
+  std::string what;    // which finding flips
 };
 
 /// The die areas between which the class stays the same, others being equal.
@@ -49,7 +49,7 @@ struct Classification {
   std::optional<std::string> refusal;  // why there is no answer; then no class
   std::string class_name;              // "3A090.a"; "not controlled"
   bool is_licence_needed = false;
-  std::string outcome;                 // of the deciding rule, or of a relief that holds
+  std::string outcome;  // of the deciding rule, or of a relief that holds
   std::string deciding_rule, deciding_test;
   std::vector<RuleFinding> findings;
   std::vector<Headroom> headroom;

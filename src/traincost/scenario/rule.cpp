@@ -8,20 +8,16 @@
 namespace traincost::scenario {
 namespace {
 
-constexpr bool is_flag(Figure f) {
-  using enum Figure;
-  constexpr std::array kFlags{is_datacenter,   is_nonplanar, is_co_packaged,         is_bio_sequence,
-                              is_open_weights, has_hbm,      is_packaged_outside_d5, is_authorized_designer,
-                              is_state_funded};
-  return std::ranges::find(kFlags, f) != kFlags.end();
-}
-
 bool holds(double value, Compare compare, double threshold) {
   switch (compare) {
-    case Compare::at_least: return value >= threshold;
-    case Compare::above: return value > threshold;
-    case Compare::below: return value < threshold;
-    case Compare::at_most: return value <= threshold;
+    case Compare::at_least:
+      return value >= threshold;
+    case Compare::above:
+      return value > threshold;
+    case Compare::below:
+      return value < threshold;
+    case Compare::at_most:
+      return value <= threshold;
   }
   return false;
 }
@@ -51,7 +47,7 @@ bool is_named(const Rule& rule, const RuleFigures& figures) {
 template <class Range, class Text>
 std::string join(const Range& range, std::string_view between, Text text) {
   std::string joined;
-  for (const auto& item : range) joined += (joined.empty() ? "" : std::string{between}) + text(item);
+  for (const auto& item : range) joined += fmt::format("{}{}", joined.empty() ? "" : between, text(item));
   return joined;
 }
 

@@ -41,21 +41,29 @@ struct Finding {
 Verdict evaluate(const Test& test, const RuleFigures& figures);
 Finding evaluate(const Logic& logic, const RuleFigures& figures, Date as_of);
 
-std::string to_string(const Test& test);    // "TPP >= 4800"
+std::string to_string(const Test& test);      // "TPP >= 4800"
 std::string to_string(const Clause& clause);  // joined with " and "
-std::string to_string(const Logic& logic);  // joined with " or "
+std::string to_string(const Logic& logic);    // joined with " or "
 
 enum class Subject { chip, memory_stack, fab, model_weights, training_run, volume, import, company, data_centre };
 enum class Effect {
-  control,    // a licence is needed
-  relief,     // the tests true: a milder review than the control's own
+  control,  // a licence is needed
+  relief,   // the tests true: a milder review than the control's own
   tariff,
   cap,
-  duty,       // to report, to verify, to pay
-  guidance,   // how to read or apply the others
+  duty,      // to report, to verify, to pay
+  guidance,  // how to read or apply the others
 };
-enum class Enforcement { enforced, licensed /* enforced, licences being granted */, not_enforced, suspended, reported,
-                         uncertain, proposed, dropped };
+enum class Enforcement {
+  enforced,
+  licensed /* enforced, licences being granted */,
+  not_enforced,
+  suspended,
+  reported,
+  uncertain,
+  proposed,
+  dropped
+};
 std::string_view to_string(Subject subject);
 std::string_view to_string(Effect effect);
 std::string_view to_string(Enforcement enforcement);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <initializer_list>
 
 namespace traincost::scenario {
@@ -79,6 +80,12 @@ std::optional<double> both_directions(const std::optional<units::BytesPerSecond>
   return one_way ? std::optional<double>{2 * one_way->value / units::kGiga} : std::nullopt;
 }
 
+// A chip that shares a scale-up link with no other has none: zero, not unknown.
+std::optional<double> link_both_directions(const catalog::Chip& chip) {
+  if (!chip.link_bytes_per_s && chip.scale_up_gpus == 1) return 0;
+  return both_directions(chip.link_bytes_per_s);
+}
+
 // Only non-planar dies count for the density; a chip on a planar process has no applicable area and no density.
 void set_density(RuleFigures& figures, const catalog::Chip& chip, const Reading& reading) {
   const auto area = reading.die_area_mm2 ? reading.die_area_mm2 : chip.die_area_mm2;
@@ -95,6 +102,14 @@ void set_density(RuleFigures& figures, const catalog::Chip& chip, const Reading&
 std::string_view to_string(Figure figure) { return kNames[static_cast<std::size_t>(figure)].text; }
 std::string_view key(Figure figure) { return kNames[static_cast<std::size_t>(figure)].key; }
 
+bool is_flag(Figure f) {
+  using enum Figure;
+  constexpr std::array kFlags{is_datacenter,          is_nonplanar,           is_co_packaged,
+                              is_bio_sequence,        is_open_weights,        has_hbm,
+                              is_packaged_outside_d5, is_authorized_designer, is_state_funded};
+  return std::ranges::find(kFlags, f) != kFlags.end();
+}
+
 std::optional<Figure> parse_figure(std::string_view key) {
   for (std::size_t i = 0; i < kNames.size(); ++i)
     if (kNames[i].key == key) return static_cast<Figure>(i);
@@ -105,7 +120,7 @@ RuleFigures rule_figures(const catalog::Chip& chip, const Reading& reading) {
   RuleFigures figures{.chip = chip.id, .values = {}, .tpp_format = {}};
   set_tpp(figures, chip, reading);
   set_density(figures, chip, reading);
-  const auto link = both_directions(chip.link_bytes_per_s);
+  const auto link = link_both_directions(chip);
   const auto io = sum(link, both_directions(chip.host_bytes_per_s));
   auto& memory = figures[Figure::memory_gb_per_s];
   if (chip.memory_bytes_per_s) memory = chip.memory_bytes_per_s->value / units::kGiga;

@@ -11,11 +11,11 @@ namespace traincost::scenario {
 
 /// What a rule may ask for. Bandwidths in GB/s (10^9), both directions added, as the rules write them.
 enum class Figure {
-  tpp,                   // total processing performance: bits x dense TOPS, the largest over the formats
-  performance_density,   // TPP / mm2 of non-planar logic die
-  memory_gb_per_s,       // DRAM
-  io_gb_per_s,           // all inputs and outputs but memory: scale-up link and host
-  link_gb_per_s,         // scale-up link alone
+  tpp,                  // total processing performance: bits x dense TOPS, the largest over the formats
+  performance_density,  // TPP / mm2 of non-planar logic die
+  memory_gb_per_s,      // DRAM
+  io_gb_per_s,          // all inputs and outputs but memory: scale-up link and host
+  link_gb_per_s,        // scale-up link alone
   memory_plus_io_gb_per_s,
   memory_plus_link_gb_per_s,
   is_datacenter,         // 1: designed or marketed for data centres
@@ -30,15 +30,16 @@ enum class Figure {
   is_packaged_outside_d5,
   is_authorized_designer,
   consignee_tpp_per_year,
-  country_tpp,           // cumulative, 2025 to 2027
-  prc_to_us_volume,      // cumulative units shipped to the PRC / shipped in the US
-  listed_ownership,      // fraction held by listed parties
+  country_tpp,       // cumulative, 2025 to 2027
+  prc_to_us_volume,  // cumulative units shipped to the PRC / shipped in the US
+  listed_ownership,  // fraction held by listed parties
   is_state_funded,
 };
 inline constexpr std::size_t kFigureCount = static_cast<std::size_t>(Figure::is_state_funded) + 1;
 
 std::string_view to_string(Figure figure);  // "TPP", "memory GB/s"
 std::string_view key(Figure figure);        // "tpp", "memory_gb_per_s": in rule files
+bool is_flag(Figure figure);                // yes or no, held as 1 or 0
 std::optional<Figure> parse_figure(std::string_view key);
 
 /// The figures of one thing (a chip, a run) that rules are applied to; unknown is nullopt.

@@ -9,21 +9,20 @@ using enum Compare;
 constexpr Test kDatacenter{is_datacenter, at_least, 1};
 const std::string kFederalRegister = "Federal Register text, read through a secondary source";
 const std::string kSecondary = "secondary source";
-const std::string kArmsEmbargoed = "Country Groups D:1, D:4, D:5 (not A:5, A:6) and Macau; anywhere if the buyer or its "
-                                   "ultimate parent has its seat in D:5 or Macau";
+const std::string kArmsEmbargoed =
+    "Country Groups D:1, D:4, D:5 (not A:5, A:6) and Macau; anywhere if the buyer or its "
+    "ultimate parent has its seat in D:5 or Macau";
 
 // The first clause is the complement of Note 2: a card not meant for data centres is out of scope below 4800 only.
 const Logic kClassA{{{{tpp, at_least, 4800}}},
                     {{kDatacenter, {tpp, at_least, 1600}, {performance_density, at_least, 5.92}}}};
-const Logic kClassB{{{kDatacenter,
-                      {tpp, at_least, 2400},
-                      {tpp, below, 4800},
-                      {performance_density, at_least, 1.6},
-                      {performance_density, below, 5.92}}},
-                    {{kDatacenter,
-                      {tpp, at_least, 1600},
-                      {performance_density, at_least, 3.2},
-                      {performance_density, below, 5.92}}}};
+const Logic kClassB{
+    {{kDatacenter,
+      {tpp, at_least, 2400},
+      {tpp, below, 4800},
+      {performance_density, at_least, 1.6},
+      {performance_density, below, 5.92}}},
+    {{kDatacenter, {tpp, at_least, 1600}, {performance_density, at_least, 3.2}, {performance_density, below, 5.92}}}};
 
 }  // namespace
 
@@ -91,8 +90,9 @@ std::vector<Rule> advanced_computing() {
        .effective = date(2023, 11, 17),
        .effect = Effect::guidance,
        .destinations = "-",
-       .outcome = "TPP = the largest over formats of 2 x MacTOPS x bits: dense TOPS x bits, summed over the processors of "
-                  "the circuit",
+       .outcome =
+           "TPP = the largest over formats of 2 x MacTOPS x bits: dense TOPS x bits, summed over the processors of "
+           "the circuit",
        .source = kFederalRegister,
        .confirmed = "yes",
        .notes = "600 TOPS at 8 bits or 300 TFLOPS at 16 bits make 4800; TF32 as 19 or 32 bits is open"},
@@ -153,8 +153,9 @@ std::vector<Rule> advanced_computing() {
        .effective = date(2026, 1, 15),
        .effect = Effect::relief,
        .places = {Place::china, Place::macau},
-       .destinations = "exports from the US to China and Macau; re-export and firms with a D:5 seat elsewhere stay under "
-                       "presumption of denial",
+       .destinations =
+           "exports from the US to China and Macau; re-export and firms with a D:5 seat elsewhere stay under "
+           "presumption of denial",
        .logic = {{{{tpp, below, 21000}, {memory_gb_per_s, below, 6500}}}},
        .outcome = "case-by-case review; else presumption of denial",
        .exceptions = "shipments to the PRC up to 50 % of the US volume, certified US supply, no foundry diversion, "
@@ -364,8 +365,14 @@ std::vector<Rule> around_the_chips() {
        .effect = Effect::tariff,
        .places = {Place::china, Place::us},
        .destinations = "imports that are not for the US supply chain",
-       .logic = {{{{tpp, above, 14000}, {tpp, below, 17500}, {memory_gb_per_s, above, 4500}, {memory_gb_per_s, below, 5000}}},
-                 {{{tpp, above, 20800}, {tpp, below, 21100}, {memory_gb_per_s, above, 5800}, {memory_gb_per_s, below, 6200}}}},
+       .logic = {{{{tpp, above, 14000},
+                   {tpp, below, 17500},
+                   {memory_gb_per_s, above, 4500},
+                   {memory_gb_per_s, below, 5000}}},
+                 {{{tpp, above, 20800},
+                   {tpp, below, 21100},
+                   {memory_gb_per_s, above, 5800},
+                   {memory_gb_per_s, below, 6200}}}},
        .outcome = "25 % of the value",
        .exceptions = "US data centres, research and others (secondary source)",
        .source = kSecondary,
