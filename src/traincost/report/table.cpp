@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -93,17 +94,15 @@ std::string trimmed(std::string text) {
 
 std::string aligned(const Table& table) {
   const Shown s = shown(table);
-  std::string out;
-  for (std::size_t at = 0; at < s.lines.size(); ++at) {
-    std::string text;
-    for (std::size_t i = 0; i < s.widths.size(); ++i)
-      text += (i > 0 ? "  " : "") + padded(s.lines[at][i], s.widths[i], s.is_right[i]);
-    out += trimmed(text) + "\n";
-    if (at > 0) continue;
-    std::string rule;
-    for (std::size_t i = 0; i < s.widths.size(); ++i) rule += (i > 0 ? "  " : "") + std::string(s.widths[i], '-');
-    out += rule + "\n";
-  }
+  const auto line = [&s](const std::vector<std::string>& texts) {
+    std::vector<std::string> fields;
+    for (std::size_t i = 0; i < s.widths.size(); ++i) fields.push_back(padded(texts[i], s.widths[i], s.is_right[i]));
+    return trimmed(fmt::format("{}", fmt::join(fields, "  "))) + "\n";
+  };
+  std::vector<std::string> rules;
+  for (const std::size_t width : s.widths) rules.emplace_back(width, '-');
+  std::string out = line(s.lines[0]) + line(rules);
+  for (std::size_t at = 1; at < s.lines.size(); ++at) out += line(s.lines[at]);
   return out;
 }
 
@@ -111,9 +110,7 @@ std::string markdown(const Table& table) {
   const Shown s = shown(table);
   std::string out;
   for (std::size_t at = 0; at < s.lines.size(); ++at) {
-    out += "|";
-    for (const auto& text : s.lines[at]) out += " " + text + " |";
-    out += "\n";
+    out += fmt::format("| {} |\n", fmt::join(s.lines[at], " | "));
     if (at > 0) continue;
     out += "|";
     for (const bool is_right : s.is_right) out += is_right ? "---:|" : "---|";
@@ -123,12 +120,13 @@ std::string markdown(const Table& table) {
 }
 
 std::string csv(const Table& table) {
-  std::string out;
-  for (std::size_t i = 0; i < table.columns.size(); ++i) out += (i > 0 ? "," : "") + csv_field(table.columns[i].key);
-  out += "\n";
+  std::vector<std::string> keys;
+  for (const auto& column : table.columns) keys.push_back(csv_field(column.key));
+  std::string out = fmt::format("{}\n", fmt::join(keys, ","));
   for (const auto& row : table.rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) out += (i > 0 ? "," : "") + csv_cell(row[i]);
-    out += "\n";
+    std::vector<std::string> fields;
+    for (const auto& cell : row) fields.push_back(csv_cell(cell));
+    out += fmt::format("{}\n", fmt::join(fields, ","));
   }
   return out;
 }
