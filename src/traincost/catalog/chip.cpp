@@ -1,8 +1,6 @@
 #include <algorithm>
 #include <array>
 
-#include <fmt/format.h>
-
 #include <traincost/catalog/chip.hpp>
 #include <traincost/catalog/chip_name.hpp>
 #include <traincost/catalog/embedded.hpp>
