@@ -40,10 +40,9 @@ double ffn_params(const Model& model, double width) {
 }
 
 double expert_layer_params(const Model& model, double routed_experts) {
-  const double shared_width = model.shared_expert_ffn > 0 ? model.shared_expert_ffn : model.expert_ffn;
   const double router = model.num_experts * (model.hidden + (model.has_bias ? 1 : 0));
   return router + routed_experts * ffn_params(model, model.expert_ffn) +
-         model.shared_experts * ffn_params(model, shared_width);
+         model.shared_experts * ffn_params(model, shared_expert_width(model));
 }
 
 double embedding_params(const Model& model) { return model.vocab * model.hidden; }
@@ -86,6 +85,10 @@ bool is_moe(const Model& model) { return model.num_experts > 0; }
 
 double moe_layers(const Model& model) {
   return is_moe(model) ? std::floor((model.layers - model.dense_layers) / model.moe_every) : 0;
+}
+
+double shared_expert_width(const Model& model) {
+  return model.shared_expert_ffn > 0 ? model.shared_expert_ffn : model.expert_ffn;
 }
 
 double total_params(const Model& model) { return params(model, model.num_experts); }

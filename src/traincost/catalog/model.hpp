@@ -83,6 +83,8 @@ double active_params_as_published(const Model& model);
 bool is_moe(const Model& model);
 /// Layers with experts.
 double moe_layers(const Model& model);
+/// Width of each shared expert.
+double shared_expert_width(const Model& model);
 
 /// All embedded models, sorted by id.
 const std::vector<Model>& models();

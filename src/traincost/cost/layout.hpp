@@ -1,19 +1,22 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include <traincost/catalog/model.hpp>
 #include <traincost/work/dtype.hpp>
 
 namespace traincost::cost {
 
 enum class Schedule { one_f_one_b, interleaved, zero_bubble, dual_pipe };
-enum class Recompute { none, selective /* attention core, norms, activations */, full };
+enum class Recompute { none, selective /* attention scores, norms, activations */, full };
 enum class Sharding { none, zero1 /* optimizer */, zero2 /* + gradients */, zero3 /* + parameters: FSDP */ };
 enum class AttentionImpl { flash, materialised /* scores written to memory, before 2022 */ };
+enum class Routing { balanced, dropless, token_drop };
 
-/// How the job is spread over the GPUs and how each GPU computes. data_par = gpus / (tensor, pipeline, context); expert
-/// parallelism lies inside data x context (x tensor) parallelism.
+/// How the job is spread over the GPUs and how each GPU computes. data_par = gpus / (tensor, pipeline, context); the
+/// expert-parallel group lies inside tensor x context x data parallelism.
 struct Layout {
   double gpus = 1;
   double tensor_par = 1, pipeline_par = 1, context_par = 1, expert_par = 1;
@@ -24,11 +27,26 @@ struct Layout {
   Sharding sharding = Sharding::zero1;
   bool sequence_par = true;  // norms and residuals sharded over the tensor-parallel group
   AttentionImpl attention_impl = AttentionImpl::flash;
-  work::Dtype dtype = work::Dtype::bf16;  // of the GEMMs
+  Routing routing = Routing::balanced;
+  work::Dtype dtype = work::Dtype::bf16;  // of the matrix products
   double global_batch = 0;                // sequences
   double seq_len = 0;
 };
 
 double data_par(const Layout& layout);
+double micro_batches(const Layout& layout);  // per data-parallel rank and step
+
+/// Why the layout cannot be (a factor does not divide, more stages than layers ...); nullopt if it can.
+std::optional<std::string> why_impossible(const Layout& layout, const catalog::Model& model);
+
+/// "TP8 PP16 EP1 CP1 DP128, micro-batch 1, 1F1B, recompute none, ZeRO-1, bf16"
+std::string describe(const Layout& layout);
+
+std::string_view to_string(Schedule schedule);
+std::string_view to_string(Recompute recompute);
+std::string_view to_string(Sharding sharding);
+std::optional<Schedule> parse_schedule(std::string_view text);
+std::optional<Recompute> parse_recompute(std::string_view text);
+std::optional<Sharding> parse_sharding(std::string_view text);
 
 }  // namespace traincost::cost

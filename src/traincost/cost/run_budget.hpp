@@ -13,13 +13,15 @@ struct RunBudget {
   Interval step_seconds, days, gpu_hours, usd, energy_kwh, memory_bytes;
   double steps = 0;
   std::string price_basis;  // which quotes, or amortised purchase
-  StepCost step;
 };
 
-/// `tokens`: of the whole run. Prices of the chip by `catalog::hourly_price`; throws InputError if there is none and
-/// `usd_per_gpu_hour` is not given.
-RunBudget run_budget(const StepCost& step, const catalog::Chip& chip, const catalog::Cluster& cluster,
-                     const Layout& layout, double tokens, const std::vector<catalog::Price>& prices,
-                     const catalog::Operating& operating);
+/// Optimizer steps that `tokens` take.
+double steps(const Layout& layout, double tokens);
+
+/// Dollars: GPU-hours at catalog::hourly_price, its spread and the step's taken as independent. Energy: TDP while
+/// computing, `kIdlePower` of it otherwise, the server beside the GPUs and the building's PUE on top. Throws InputError
+/// when there is neither a price of the chip nor `usd_per_gpu_hour`.
+RunBudget run_budget(const StepCost& step, const Job& job, double tokens, const std::vector<catalog::Price>& prices,
+                     const catalog::Operating& operating, std::optional<double> usd_per_gpu_hour = std::nullopt);
 
 }  // namespace traincost::cost

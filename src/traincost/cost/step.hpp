@@ -4,39 +4,48 @@
 #include <vector>
 
 #include <traincost/calibrate/efficiency.hpp>
-#include <traincost/catalog/cluster.hpp>
-#include <traincost/catalog/model.hpp>
+#include <traincost/cost/constants.hpp>
 #include <traincost/cost/interval.hpp>
-#include <traincost/cost/layout.hpp>
+#include <traincost/cost/job.hpp>
+#include <traincost/cost/memory.hpp>
 
 namespace traincost::cost {
 
-/// One line of the bill of a step: seconds of the critical path on the busiest GPU.
+enum class Category { compute, communication, bubble, overhead };
+std::string_view to_string(Category category);
+
+/// One line of the bill of a step: seconds on the busiest stage.
 struct Part {
-  std::string name;      // "attention forward", "expert all-to-all (exposed)", "pipeline bubble", "optimizer" ...
-  std::string category;  // compute, communication, bubble, overhead
+  std::string name;  // "attention", "recompute", "expert all-to-all", "pipeline bubble", ...
+  Category category = Category::compute;
   units::Seconds seconds;
   calibrate::Origin origin = calibrate::Origin::measured;
 };
 
-/// Memory of the fullest GPU, bytes.
-struct Memory {
-  double parameters = 0, gradients = 0, optimizer = 0, activations = 0, buffers = 0;
-  double total() const { return parameters + gradients + optimizer + activations + buffers; }
+/// How a pipeline spent its time, for comparison with traces that are told apart this way.
+struct PipelineParts {
+  units::Seconds forward, input_grad, weight_grad, forward_and_backward, bubble, optimizer;
 };
 
 struct StepCost {
   Interval seconds;         // of one optimizer step
+  double log_sigma = 0;     // of ln(real / p50)
   std::vector<Part> parts;  // sum to seconds.p50
-  Memory memory;            // peak allocated
-  double model_flops = 0;   // of the step over all GPUs, without recompute, causal pairs counted once
-  double mfu = 0;           // model_flops / (seconds x gpus x dense peak of the precision used)
-  double busy_fraction = 0; // share of the step in which the GPU computes (for power)
+  PipelineParts pipeline;
+  Memory memory;
+  double model_flops = 0;         // over all GPUs, forward and backward, nothing recomputed, causal pairs only
+  double mfu = 0;                 // model_flops / (seconds x gpus x dense peak of the precision used)
+  double busy_fraction = 0;       // share of the step in which the GPU computes
+  double stage_pair_seconds = 0;  // forward and backward of one micro-batch on the busiest stage
 };
 
-/// Time, parts and memory of one optimizer step. Throws InputError if the layout cannot be (does not divide, a chip
-/// figure is missing). A layout that does not fit the memory is still priced; see `Memory`.
-StepCost step(const catalog::Model& model, const catalog::Cluster& cluster, const catalog::Chip& chip,
-              const Layout& layout, const calibrate::Efficiency& efficiency);
+/// Time, parts and memory of one optimizer step. Throws InputError if the layout cannot be or a chip figure is missing.
+/// A layout that does not fit into memory is priced all the same: see `memory`.
+StepCost step(const Job& job, const calibrate::ChipEfficiency& efficiency,
+              const Constants& constants = default_constants());
+StepCost step(const Job& job, const calibrate::Efficiency& efficiency,
+              const Constants& constants = default_constants());
+
+bool fits(const StepCost& step, const catalog::Chip& chip);
 
 }  // namespace traincost::cost

@@ -1,0 +1,287 @@
+#include <traincost/cost/layer.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace traincost::cost {
+namespace {
+
+using catalog::AttentionKind;
+using catalog::FfnKind;
+using work::Dtype;
+
+constexpr double kActivationBytes = 2;       // bf16 or fp16
+constexpr double kLogitBytes = 4;            // the loss is computed in fp32
+constexpr Dtype kUnquantised = Dtype::bf16;  // router, embedding and head stay out of fp8 recipes
+
+bool is_fp8(Dtype dtype) { return dtype == Dtype::fp8 || dtype == Dtype::fp8_block || dtype == Dtype::mxfp8; }
+
+// Collects the kernels of one layer; local to this file, handed out as a plain Block.
+class Builder {
+ public:
+  Builder(const Job& job, const Constants& constants) : job_(job), constants_(constants) {}
+
+  // y[m, n] = x[m, k] w[k, n] with both gradients. `replayed`: run again in the backward under selective recompute.
+  void gemm(Role role, double m, double n, double k, bool replayed = false) {
+    gemm(role, job_.layout.dtype, m, n, k, replayed);
+  }
+  void gemm(Role role, Dtype dtype, double m, double n, double k, bool replayed) {
+    add_forward({.op = work::Gemm{m, n, k}, .dtype = dtype, .role = role}, replayed);
+    block_.input_grad.push_back({.op = work::Gemm{m, k, n}, .dtype = dtype, .role = role});
+    block_.weight_grad.push_back({.op = work::Gemm{n, k, m},
+                                  .dtype = dtype,
+                                  .role = role,
+                                  .slowdown = is_fp8(dtype) ? constants_.wgrad_fp8_slowdown : 1});
+    if (is_fp8(dtype)) casts(m, n, k);
+  }
+
+  // Traffic of a memory-bound kernel in bytes, forward and backward.
+  void elementwise(double forward_bytes, double backward_bytes, bool replayed = true) {
+    add_forward(stream(forward_bytes), replayed);
+    block_.input_grad.push_back(stream(backward_bytes));
+  }
+
+  void attention(const work::Attention& shape, double slowdown) {
+    add_forward({.op = shape, .role = Role::attention, .slowdown = slowdown}, false);
+    auto backward = shape;
+    backward.pass = work::Pass::backward;
+    block_.input_grad.push_back({.op = backward, .role = Role::attention, .slowdown = slowdown});
+  }
+
+  // A product of activations: both gradients belong to the backward's critical part.
+  void activation_gemm(double m, double n, double k) {
+    add_forward({.op = work::Gemm{m, n, k}, .role = Role::attention}, true);
+    block_.input_grad.push_back({.op = work::Gemm{m, k, n}, .role = Role::attention});
+    block_.input_grad.push_back({.op = work::Gemm{m, n, k}, .role = Role::attention});
+  }
+
+  void scores_traffic(double forward_bytes, double backward_bytes) {
+    add_forward({.op = work::Stream{forward_bytes}, .role = Role::attention}, true);
+    block_.input_grad.push_back({.op = work::Stream{backward_bytes}, .role = Role::attention});
+  }
+
+  void experts(const work::MoeMlp& shape) {
+    const Dtype dtype = job_.layout.dtype;
+    add_forward({.op = shape, .dtype = dtype, .role = Role::experts}, false);
+    block_.input_grad.push_back({.op = shape, .dtype = dtype, .role = Role::experts});
+    block_.weight_grad.push_back({.op = shape,
+                                  .dtype = dtype,
+                                  .role = Role::experts,
+                                  .slowdown = is_fp8(dtype) ? constants_.wgrad_fp8_slowdown : 1});
+    if (is_fp8(dtype)) {
+      casts(shape.rows, 2 * shape.width, shape.hidden);
+      casts(shape.rows, shape.hidden, shape.width);
+    }
+  }
+
+  Block finish() {
+    if (job_.layout.recompute == Recompute::full) block_.recomputed = block_.forward;
+    return std::move(block_);
+  }
+
+ private:
+  Kernel stream(double bytes) const {
+    double passes = 1;
+    if (job_.stack.elementwise == Stack::Elementwise::eager) passes = constants_.eager_passes;
+    if (job_.stack.elementwise == Stack::Elementwise::compiled) passes = constants_.compiled_passes;
+    return {.op = work::Stream{bytes * passes}};
+  }
+
+  void add_forward(const Kernel& kernel, bool replayed) {
+    block_.forward.push_back(kernel);
+    if (replayed && job_.layout.recompute == Recompute::selective) block_.recomputed.push_back(kernel);
+  }
+
+  // fp8 operands are made from bf16 activations: the input once for the product and once transposed for the weight
+  // gradient, the output's gradient likewise (DeepSeek-V3's trace: two cast kernels per product).
+  void casts(double m, double n, double k) {
+    block_.forward.push_back({.op = work::Quantize{m, k}, .role = Role::quantize});
+    block_.input_grad.push_back({.op = work::Quantize{m, n}, .role = Role::quantize});
+    block_.weight_grad.push_back({.op = work::Quantize{m, k}, .role = Role::quantize});
+    block_.weight_grad.push_back({.op = work::Quantize{m, n}, .role = Role::quantize});
+  }
+
+  const Job& job_;
+  const Constants& constants_;
+  Block block_;
+};
+
+// Rows of a norm or residual on one GPU.
+double residual_tokens(const Layout& l) { return micro_batch_tokens(l) / (l.sequence_par ? l.tensor_par : 1); }
+
+void add_norm(Builder& b, double rows, double width) {
+  // Forward reads and writes; backward reads the gradient and the input, writes the gradient.
+  const double bytes = rows * width * kActivationBytes;
+  b.elementwise(2 * bytes, 3 * bytes);
+}
+
+void add_residual(Builder& b, const Job& job) {
+  const double bytes = residual_tokens(job.layout) * job.model.hidden * kActivationBytes;
+  b.elementwise(3 * bytes, 2 * bytes, false);
+}
+
+void add_rotary(Builder& b, const Job& job, double tokens, double width) {
+  if (job.model.position != catalog::PositionKind::rotary) return;
+  const double bytes = tokens * width * kActivationBytes;
+  b.elementwise(2 * bytes, 2 * bytes);
+}
+
+// Pre-2022 attention: the scores [b, h, s, s] go to memory between product, softmax, dropout and product. Full squares:
+// the mask saves nothing (Korthikanti et al., arXiv 2205.05198, section 4.1).
+void add_materialised(Builder& b, const Job& job, double heads) {
+  const auto& l = job.layout;
+  const double rows = l.micro_batch * heads * l.seq_len;
+  const double scores = rows * l.seq_len * kActivationBytes;
+  b.activation_gemm(rows, l.seq_len, job.model.head_dim);
+  b.scores_traffic(2 * scores, 3 * scores);      // softmax
+  b.scores_traffic(2.5 * scores, 2.5 * scores);  // dropout and its one-byte mask
+  b.activation_gemm(rows, job.model.v_head_dim, l.seq_len);
+}
+
+void add_attention_core(Builder& b, const Job& job, const Constants& constants) {
+  const auto& [model, chip, cluster, l, stack] = job;
+  const double heads = model.heads / l.tensor_par;
+  if (l.attention_impl == AttentionImpl::materialised) return add_materialised(b, job, heads);
+  const double s_q = l.seq_len / l.context_par;
+  const bool is_mla = model.attention == AttentionKind::mla;
+  const double kv_heads = is_mla ? heads : std::max(1.0, model.kv_heads / l.tensor_par);
+  // Context parallelism balances the causal triangle: every rank gets half of the pairs s_q x seq_len.
+  const work::Attention shape{.b = l.micro_batch,
+                              .s_q = s_q,
+                              .s_kv = (l.seq_len + s_q) / 2,
+                              .h_q = heads,
+                              .h_kv = kv_heads,
+                              .d_qk = model.head_dim,
+                              .d_v = model.v_head_dim};
+  const bool is_old = !stack.has_newest_attention && chip.arch == "Hopper";
+  b.attention(shape, is_old ? constants.old_attention : 1);
+}
+
+void add_attention(Builder& b, const Job& job, const Constants& constants) {
+  const auto& m = job.model;
+  const double tokens = micro_batch_tokens(job.layout);
+  const double tp = job.layout.tensor_par;
+  const auto role = Role::attention_projection;
+  if (m.attention == AttentionKind::mla) {
+    const double query_width = m.heads / tp * m.head_dim;
+    if (m.q_lora_rank > 0) {
+      b.gemm(role, tokens, m.q_lora_rank, m.hidden);
+      add_norm(b, tokens, m.q_lora_rank);
+      b.gemm(role, tokens, query_width, m.q_lora_rank, true);
+    } else {
+      b.gemm(role, tokens, query_width, m.hidden);
+    }
+    b.gemm(role, tokens, m.kv_lora_rank + m.rope_dim, m.hidden);
+    add_norm(b, tokens, m.kv_lora_rank);
+    b.gemm(role, tokens, m.heads / tp * (m.head_dim - m.rope_dim + m.v_head_dim), m.kv_lora_rank, true);
+    // Keys and queries are put together from their two parts.
+    add_rotary(b, job, tokens, 2 * query_width);
+  } else {
+    const double kv_heads = std::max(1.0, m.kv_heads / tp);
+    b.gemm(role, tokens, (m.heads / tp + 2 * kv_heads) * m.head_dim, m.hidden);
+    add_rotary(b, job, tokens, (m.heads / tp + kv_heads) * m.head_dim);
+    if (m.qk_norm) add_norm(b, tokens, (m.heads / tp + kv_heads) * m.head_dim);
+  }
+  add_attention_core(b, job, constants);
+  b.gemm(role, tokens, m.hidden, m.heads / tp * m.v_head_dim);
+}
+
+// Projection(s) up, activation, projection down, of `width` per GPU.
+void add_mlp(Builder& b, const Job& job, double tokens, double width) {
+  const bool is_gated = job.model.ffn_kind == FfnKind::swiglu;
+  const double bytes = tokens * width * kActivationBytes;
+  b.gemm(Role::feed_forward, tokens, width * (is_gated ? 2 : 1), job.model.hidden);
+  if (is_gated)
+    b.elementwise(3 * bytes, 5 * bytes);
+  else
+    b.elementwise(2 * bytes, 3 * bytes);
+  b.gemm(Role::feed_forward, tokens, job.model.hidden, width);
+}
+
+double imbalance(const Layout& l, const Constants& constants) {
+  return l.routing == Routing::dropless ? constants.dropless_imbalance : 1;
+}
+
+void add_experts(Builder& b, const Job& job, const Constants& constants) {
+  const auto& m = job.model;
+  const auto& l = job.layout;
+  const double tokens = expert_tokens(l);
+  const double rows = tokens * m.topk;
+  const double row_bytes = rows * m.hidden * kActivationBytes;
+  // Router: logits in bf16 products and fp32 scores, top-k, index maps; small and bound by launches.
+  b.gemm(Role::experts, kUnquantised, tokens, m.num_experts, m.hidden, false);
+  b.elementwise(tokens * m.num_experts * kLogitBytes * 2, tokens * m.num_experts * kLogitBytes * 2);
+  b.elementwise((1 + 1 / m.topk) * row_bytes, (1 + 1 / m.topk) * row_bytes);  // permute by expert
+  b.experts({.rows = rows,
+             .num_experts = m.num_experts / l.expert_par,
+             .hidden = m.hidden,
+             .width = m.expert_ffn,
+             .imbalance = imbalance(l, constants)});
+  b.elementwise((1 + 1 / m.topk) * row_bytes, (1 + 1 / m.topk) * row_bytes);  // weighted combine
+  if (m.shared_experts > 0)
+    add_mlp(b, job, micro_batch_tokens(l), m.shared_experts * catalog::shared_expert_width(m) / l.tensor_par);
+}
+
+}  // namespace
+
+std::string_view to_string(Role role) {
+  constexpr std::array<std::string_view, 8> kNames{
+      "attention projections",    "attention", "feed-forward", "experts", "elementwise", "fp8 casts",
+      "embedding, head and loss", "optimizer"};
+  return kNames[static_cast<std::size_t>(role)];
+}
+
+double micro_batch_tokens(const Layout& l) { return l.micro_batch * l.seq_len / l.context_par; }
+
+// Under tensor parallelism each rank of the group routes its share of the sequence.
+double expert_tokens(const Layout& l) { return micro_batch_tokens(l) / l.tensor_par; }
+
+Block layer_block(const Job& job, bool has_experts, const Constants& constants) {
+  Builder b(job, constants);
+  const double rows = residual_tokens(job.layout);
+  add_norm(b, rows, job.model.hidden);
+  add_attention(b, job, constants);
+  if (!job.model.is_parallel_block) {
+    add_residual(b, job);
+    add_norm(b, rows, job.model.hidden);
+  }
+  if (has_experts)
+    add_experts(b, job, constants);
+  else
+    add_mlp(b, job, micro_batch_tokens(job.layout), job.model.ffn / job.layout.tensor_par);
+  add_residual(b, job);
+  return b.finish();
+}
+
+Block embedding_block(const Job& job, const Constants& constants) {
+  Builder b(job, constants);
+  const double bytes = micro_batch_tokens(job.layout) * job.model.hidden * kActivationBytes;
+  b.elementwise(2 * bytes, 3 * bytes, false);
+  return b.finish();
+}
+
+Block head_block(const Job& job, const Constants& constants) {
+  Builder b(job, constants);
+  const auto& l = job.layout;
+  const double tokens = micro_batch_tokens(l);
+  const double vocab = job.model.vocab / l.tensor_par;
+  const double heads = 1 + job.model.mtp_layers;
+  const double logits = tokens * vocab * kLogitBytes;
+  for (double i = 0; i < heads; ++i) {
+    add_norm(b, residual_tokens(l), job.model.hidden);
+    b.gemm(Role::head, kUnquantised, tokens, vocab, job.model.hidden, false);
+    // Loss: cast, maximum, exponentials and sum, target, gradient; one read and one write when fused.
+    if (job.stack.fuses_cross_entropy)
+      b.elementwise(logits, logits, false);
+    else
+      b.elementwise(3 * logits, 2 * logits, false);
+    if (i > 0) b.gemm(Role::head, kUnquantised, tokens, job.model.hidden, 2 * job.model.hidden / l.tensor_par, false);
+  }
+  Block block = b.finish();
+  block.recomputed.clear();
+  for (auto* kernels : {&block.forward, &block.input_grad, &block.weight_grad})
+    for (auto& kernel : *kernels) kernel.role = Role::head;
+  return block;
+}
+
+}  // namespace traincost::cost

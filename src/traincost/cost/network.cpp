@@ -1,0 +1,88 @@
+#include <traincost/cost/network.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace traincost::cost {
+namespace {
+
+using calibrate::Timing;
+using units::Bytes;
+using units::Seconds;
+
+// `size` ranks, `stride` apart.
+Group strided(double size, double stride, const catalog::Cluster& cluster) {
+  return {.gpus = size, .local = std::clamp(std::floor(cluster.scale_up_gpus / stride), 1.0, size)};
+}
+
+}  // namespace
+
+Group tensor_group(const Layout& l, const catalog::Cluster& c) { return strided(l.tensor_par, 1, c); }
+Group context_group(const Layout& l, const catalog::Cluster& c) { return strided(l.context_par, l.tensor_par, c); }
+Group data_group(const Layout& l, const catalog::Cluster& c) {
+  return strided(data_par(l) * l.context_par, l.tensor_par, c);
+}
+Group expert_group(const Layout& l, const catalog::Cluster& c) { return strided(l.expert_par, 1, c); }
+Group expert_data_group(const Layout& l, const catalog::Cluster& c) {
+  return strided(std::max(1.0, l.gpus / (l.pipeline_par * l.expert_par)), l.expert_par, c);
+}
+bool pipeline_crosses_nodes(const Layout& l, const catalog::Cluster& c) {
+  return l.gpus / l.pipeline_par >= c.scale_up_gpus;
+}
+
+Network::Network(const catalog::Cluster& cluster, const catalog::Chip& chip,
+                 const calibrate::ChipEfficiency& efficiency, const Constants& constants)
+    : cluster_(cluster), chip_(chip), efficiency_(efficiency), constants_(constants) {}
+
+Seconds Network::network_seconds(Bytes per_gpu, double hops) const {
+  return per_gpu / (cluster_.network_bytes_per_s * constants_.network_efficiency) + cluster_.network_latency * hops;
+}
+
+Timing Network::collective(work::CollectiveKind kind, Bytes bytes, const Group& group) const {
+  if (group.gpus <= 1 || bytes.value <= 0) return {};
+  const double link_scale = chip_.link_bytes_per_s ? *chip_.link_bytes_per_s / cluster_.link_bytes_per_s : 1;
+  Timing timing;
+  if (group.local > 1) {
+    timing =
+        efficiency_.time(work::Collective{.kind = kind, .bytes = bytes.value, .gpus = group.local}, work::Dtype::bf16);
+    timing.seconds *= link_scale;
+  }
+  const double nodes = group.gpus / group.local;
+  if (nodes <= 1) return timing;
+  // The network leg of a ring over the nodes: the buffer is split over the GPUs of a node, each with its own adapter.
+  const double passes = kind == work::CollectiveKind::all_reduce ? 2 : 1;
+  const Bytes per_gpu = bytes * (passes * (nodes - 1) / nodes / group.local);
+  const Seconds network = network_seconds(per_gpu, passes * std::log2(nodes));
+  if (group.local <= 1) timing.origin = calibrate::Origin::datasheet;
+  timing.seconds = units::max(timing.seconds, network);  // both legs are pipelined
+  return timing;
+}
+
+Timing Network::exchange(const work::MoeExchange& x, work::Dtype dtype, const Group& group, const Stack& stack) const {
+  if (group.gpus <= 1) return {};
+  const double nodes = group.gpus / group.local;
+  const double token_bytes = x.hidden * work::bytes_per_element(dtype);
+  // Nodes that a token must reach: balanced choice of topk experts, each equally likely on every node.
+  double copies = x.topk;
+  if (stack.dedups_expert_par) copies = nodes * (1 - std::pow(1 - 1 / nodes, x.topk));
+  if (stack.expert_nodes_limit > 0 && stack.dedups_expert_par) copies = std::min(copies, stack.expert_nodes_limit);
+  const Bytes network_bytes{x.tokens * token_bytes * copies * (nodes - 1) / nodes};
+  work::MoeExchange local = x;
+  local.gpus = group.local;
+  Timing timing;
+  if (group.local > 1) {
+    timing = efficiency_.time(local, dtype);
+    if (chip_.link_bytes_per_s) timing.seconds *= *chip_.link_bytes_per_s / cluster_.link_bytes_per_s;
+  }
+  if (nodes > 1) timing.seconds = units::max(timing.seconds, network_seconds(network_bytes, 1));
+  return timing;
+}
+
+Timing Network::send(Bytes bytes, bool crosses_nodes) const {
+  if (!crosses_nodes)
+    return efficiency_.time(work::Collective{.kind = work::CollectiveKind::send_recv, .bytes = bytes.value, .gpus = 2},
+                            work::Dtype::bf16);
+  return {.seconds = network_seconds(bytes, 1), .origin = calibrate::Origin::datasheet};
+}
+
+}  // namespace traincost::cost

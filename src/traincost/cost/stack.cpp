@@ -1,0 +1,72 @@
+#include <traincost/cost/stack.hpp>
+
+#include <array>
+#include <charconv>
+#include <string>
+
+namespace traincost::cost {
+namespace {
+
+bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+// The last "20xx" in the text, or the later year of "2023-24".
+int parse_year(std::string_view text, int otherwise) {
+  int year = otherwise;
+  for (std::size_t i = 0; i + 4 <= text.size(); ++i) {
+    int value = 0;
+    const auto [end, error] = std::from_chars(text.data() + i, text.data() + i + 4, value);
+    if (error != std::errc{} || end != text.data() + i + 4 || value < 2017 || value > 2099) continue;
+    year = value;
+    int later = 0;
+    if (i + 7 <= text.size() && text[i + 4] == '-' &&
+        std::from_chars(text.data() + i + 5, text.data() + i + 7, later).ptr == text.data() + i + 7)
+      year = 2000 + later;
+  }
+  return year;
+}
+
+// What a framework did when, from its documentation and release notes.
+void apply_framework(Stack& s, std::string_view text) {
+  const bool is_megatron_core = contains(text, "Megatron-Core") || contains(text, "NeMo");
+  const bool is_fsdp = contains(text, "FSDP");
+  const bool is_known = !text.empty();
+  if (!is_known) return;
+  // Transformer Engine brought user-buffer overlap (2023); Megatron-LM before it overlapped nothing by default.
+  s.overlaps_tensor_par = is_megatron_core;
+  s.overlaps_data_par = is_megatron_core || is_fsdp || contains(text, "HAI-LLM") || contains(text, "in-house");
+  s.overlaps_pipeline = is_megatron_core || contains(text, "HAI-LLM");
+  // PyTorch FSDP stacks used FlashAttention 2 kernels; cuDNN and FlashAttention 3 came with Transformer Engine 2024.
+  s.has_newest_attention = is_megatron_core || contains(text, "HAI-LLM");
+  if (is_fsdp) s.elementwise = Stack::Elementwise::eager;
+  s.shards_sequence =
+      is_megatron_core || (contains(text, "Megatron-LM") && s.year >= 2023) || contains(text, "MegaScale");
+  if (contains(text, "HAI-LLM")) s.dedups_expert_par = s.scales_fp8_by_block = true;
+}
+
+void apply_features(Stack& s, std::string_view f) {
+  if (contains(f, "eager")) s.elementwise = Stack::Elementwise::eager;
+  if (contains(f, "compiled")) s.elementwise = Stack::Elementwise::compiled;
+  if (contains(f, "fused-cross-entropy")) s.fuses_cross_entropy = true;
+  if (contains(f, "deepep")) s.dedups_expert_par = true;
+  if (contains(f, "a2a-overlap") || contains(f, "dualpipe")) s.overlaps_expert_par = true;
+  if (contains(f, "parallel-block")) s.has_parallel_block = true;
+  if (contains(f, "compute-communication-overlap"))
+    s.overlaps_tensor_par = s.overlaps_data_par = s.overlaps_pipeline = true;
+  for (const std::string_view key : std::array<std::string_view, 2>{"node-limited-", "device-limited-"})
+    if (const auto at = f.find(key); at != std::string_view::npos) {
+      const char* begin = f.data() + at + key.size();
+      std::from_chars(begin, f.data() + f.size(), s.expert_nodes_limit);
+    }
+}
+
+}  // namespace
+
+Stack parse_stack(std::string_view stack, std::string_view features) {
+  Stack s;
+  s.year = parse_year(stack, s.year);
+  apply_framework(s, stack);
+  apply_features(s, features);
+  return s;
+}
+
+}  // namespace traincost::cost

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string_view>
+
+namespace traincost::cost {
+
+/// What the training software does, as far as it changes the time of a step. Defaults: a current, well-tuned stack.
+struct Stack {
+  enum class Elementwise { fused, eager /* one kernel per operation */, compiled };
+  Elementwise elementwise = Elementwise::fused;
+  int year = 2025;                   // decides attention kernels and host overhead
+  bool has_newest_attention = true;  // Hopper: FlashAttention 3 or cuDNN 9; else FlashAttention 2
+  bool overlaps_tensor_par = true;   // collectives of tensor parallelism behind the matrix products
+  bool overlaps_data_par = true;     // gradient reduction and parameter gathering behind the backward and forward
+  bool overlaps_pipeline = true;     // send and receive behind the other chunk's compute
+  bool overlaps_expert_par = false;  // all-to-all behind another micro-batch
+  bool dedups_expert_par = false;    // a token crosses the network once per node, not once per expert
+  double expert_nodes_limit = 0;     // a token visits at most this many nodes; 0: no limit
+  bool shards_sequence = true;       // norms and residuals over the tensor-parallel group (Korthikanti et al., 2022)
+  bool scales_fp8_by_block = false;  // DeepSeek's recipe; else one scale a tensor
+  bool fuses_cross_entropy = false;
+  bool has_parallel_block = false;  // attention and feed-forward side by side: half the tensor-parallel collectives
+};
+
+/// From the columns `stack` ("Megatron-LM, 2021") and `features` ("eager deepep") of a table of runs. The framework and
+/// its year decide the defaults, the features correct them; unknown text gives the defaults.
+Stack parse_stack(std::string_view stack, std::string_view features);
+
+}  // namespace traincost::cost
