@@ -1,0 +1,95 @@
+#include <algorithm>
+#include <cmath>
+
+#include <traincost/calibrate/fit.hpp>
+#include <traincost/calibrate/ratios.hpp>
+#include <traincost/calibrate/statistics.hpp>
+
+namespace traincost::calibrate {
+namespace {
+
+// The chips without rows that matter most (V100, MI300X, Ascend, TPU) have stacked memory, as the pool must.
+bool has_stacked_memory(const catalog::Chip& chip) { return chip.memory_type.starts_with("HBM"); }
+
+std::vector<Donor> donors_of(const Truths& truths, const std::vector<catalog::Chip>& chips) {
+  std::vector<Donor> donors;
+  for (const auto& chip : chips)
+    if (std::ranges::any_of(truths, [&](const auto& group) { return std::get<2>(group.first) == chip.id; }))
+      donors.push_back(as_donor(chip));
+  return donors;
+}
+
+// ln(real / predicted) of one chip's truths under another surface.
+std::vector<double> errors(const Surface& surface, const std::vector<Truth>& truths) {
+  std::vector<double> out;
+  for (const auto& t : truths) out.push_back(std::log(t.seconds / seconds(surface, t.load)));
+  return out;
+}
+
+// Root of the mean square with the tails cut: a transfer errs by a bias as much as by scatter.
+double root_mean_square(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const double low = quantile(values, 0.05), high = quantile(values, 0.95);
+  double sum = 0;
+  for (double v : values) sum += std::pow(std::clamp(v, low, high), 2);
+  return std::sqrt(sum / static_cast<double>(values.size()));
+}
+
+TransferError transfer_error(Kind kind, const Truths& truths, const Efficiency::Fitted& fitted) {
+  std::vector<double> sibling, foreign;
+  for (const auto& [key, group] : truths) {
+    const auto& [k, dtype, chip] = key;
+    if (k != kind) continue;
+    const auto own = std::ranges::find(fitted.donors, chip, &Donor::chip);
+    if (own == fitted.donors.end()) continue;
+    const auto near = siblings(fitted, kind, dtype, *own);
+    if (!near.empty()) sibling.push_back(root_mean_square(errors(*near.front(), group)));
+    for (const auto& donor : fitted.donors) {
+      if (donor.arch == own->arch) continue;
+      if (const auto* s = find_surface(fitted, kind, dtype, donor.chip))
+        foreign.push_back(root_mean_square(errors(*s, group)));
+    }
+  }
+  return {.kind = kind, .sibling_sigma = quantile(sibling, 0.5), .pooled_sigma = quantile(foreign, 0.5)};
+}
+
+}  // namespace
+
+std::vector<Surface> fit_pooled(const Truths& truths, const std::vector<catalog::Chip>& chips,
+                                const std::string& without) {
+  std::map<std::pair<Kind, work::Dtype>, std::vector<Truth>> pools;
+  for (const auto& [key, group] : truths) {
+    const auto& [kind, dtype, id] = key;
+    const auto* chip = catalog::find_chip(chips, id);
+    if (id == without || chip == nullptr || !has_stacked_memory(*chip)) continue;
+    auto& pool = pools[{kind, dtype}];
+    pool.insert(pool.end(), group.begin(), group.end());
+  }
+  std::vector<Surface> out;
+  for (const auto& [key, pool] : pools) out.push_back(fit_surface(key.first, key.second, kPooled, pool));
+  return out;
+}
+
+Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog::Chip>& chips,
+               const std::vector<measure::Row>& published, const Progress& progress) {
+  const Truths truths = merge(rows, chips);
+  auto fitted = std::make_shared<Efficiency::Fitted>();
+  fitted->donors = donors_of(truths, chips);
+  std::size_t done = 0;
+  for (const auto& [key, group] : truths) {
+    const auto& [kind, dtype, chip] = key;
+    fitted->surfaces.push_back(fit_surface(kind, dtype, chip, group));
+    if (progress) progress(++done, truths.size());
+  }
+  for (auto& pooled : fit_pooled(truths, chips, "")) fitted->surfaces.push_back(std::move(pooled));
+  for (std::size_t kind = 0; kind < kKinds; ++kind)
+    fitted->transfers.push_back(transfer_error(static_cast<Kind>(kind), truths, *fitted));
+  fitted->ratios = fit_ratios(published, chips);
+  return Efficiency(std::move(fitted));
+}
+
+Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog::Chip>& chips) {
+  return fit(rows, chips, {}, {});
+}
+
+}  // namespace traincost::calibrate

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <traincost/calibrate/efficiency.hpp>
+#include <traincost/calibrate/surface.hpp>
+
+namespace traincost::calibrate {
+
+/// A chip with rows: what on() needs to choose the nearest sibling.
+struct Donor {
+  std::string chip, arch;
+  double bf16_flops_per_s = 0, bytes_per_s = 0;
+};
+
+/// Achieved rate of a variant over that of the form that the tables time, on one architecture (empty: all).
+struct Ratio {
+  std::string name;  // kBackward, ...
+  std::string arch;
+  double value = 1, log_sigma = 0;
+  std::size_t rows = 0;
+};
+inline constexpr const char* kBackward = "attention_backward";         // backward FLOP/s over forward FLOP/s
+inline constexpr const char* kBackwardMla = "attention_mla_backward";
+inline constexpr const char* kHeadDim64 = "attention_head_dim_64";     // FLOP/s at 64 over that at 128
+
+/// Standard deviation of ln(real / predicted) when the surface comes from elsewhere.
+struct TransferError {
+  Kind kind = Kind::gemm;
+  double sibling_sigma = 0, pooled_sigma = 0;
+};
+
+struct Efficiency::Fitted {
+  std::vector<Donor> donors;
+  std::vector<Surface> surfaces;  // a chip's own, and kPooled
+  std::vector<Ratio> ratios;
+  std::vector<TransferError> transfers;
+};
+
+const Surface* find_surface(const Efficiency::Fitted& fitted, Kind kind, work::Dtype dtype, const std::string& chip);
+const Ratio* find_ratio(const Efficiency::Fitted& fitted, const std::string& name, const std::string& arch);
+
+/// ln distance of two chips by arithmetic and memory rates.
+double distance(const Donor& a, const Donor& b);
+Donor as_donor(const catalog::Chip& chip);
+
+/// Chips of the architecture with a surface of that kind and format, nearest first.
+std::vector<const Surface*> siblings(const Efficiency::Fitted& fitted, Kind kind, work::Dtype dtype, const Donor& chip);
+
+}  // namespace traincost::calibrate

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <traincost/calibrate/grid.hpp>
+#include <traincost/calibrate/trend.hpp>
+
+namespace traincost::calibrate {
+
+/// A timing that a surface is fitted to: the fastest provider of one shape.
+struct Truth {
+  work::Op op;
+  Load load;           // on the chip that was timed, cast included
+  double seconds = 0;
+  double spread = 0;   // ln(median provider / fastest); 0 with one provider
+};
+
+/// ln(real / predicted): what the fit leaves.
+struct Quantiles {
+  double p5 = 0, p50 = 0, p95 = 0;
+};
+
+/// Time of one kind of operation in one element format on one chip: trend x exp(grid).
+struct Surface {
+  Kind kind = Kind::gemm;
+  work::Dtype dtype = work::Dtype::bf16;
+  std::string chip;  // id; kPooled: all chips with high-bandwidth memory together
+  Trend trend;
+  Grid grid;
+  std::size_t shapes = 0;
+  Quantiles residual;
+  double residual_sigma = 0;  // robust standard deviation of the residuals
+  double provider_sigma = 0;  // typical ln distance of the median provider from the fastest
+};
+inline constexpr const char* kPooled = "*";
+
+double seconds(const Surface& surface, const Load& load);
+
+/// Fits trend (Ceres, robust loss), then the grid of what it leaves. Throws InputError on no truths.
+Surface fit_surface(Kind kind, work::Dtype dtype, const std::string& chip, const std::vector<Truth>& truths);
+
+/// The two halves, for cross-validation.
+Trend fit_trend(Kind kind, work::Dtype dtype, const std::vector<Truth>& truths);
+Grid fit_residual_grid(Kind kind, const Trend& trend, const std::vector<Truth>& truths);
+
+/// Do the timings of this kind and format include casting the activation?
+bool casts_inside(Kind kind, work::Dtype dtype);
+
+}  // namespace traincost::calibrate

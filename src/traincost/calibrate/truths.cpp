@@ -1,0 +1,113 @@
+#include <traincost/calibrate/truths.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <traincost/calibrate/statistics.hpp>
+#include <traincost/units/error.hpp>
+
+namespace traincost::calibrate {
+namespace {
+
+using Shape = std::array<double, 9>;
+
+struct ShapeOf {
+  Shape operator()(const work::Gemm& g) const { return {g.m, g.n, g.k}; }
+  Shape operator()(const work::Attention& a) const {
+    return {a.b, a.s_q, a.s_kv, a.h_q, a.h_kv, a.d_qk, a.d_v, double(a.is_causal), double(a.pass == work::Pass::backward)};
+  }
+  Shape operator()(const work::Decode& d) const {
+    return {d.b, d.s_q, d.s_kv, d.h_q, d.h_kv, d.d_qk, d.d_v, double(d.values_in_keys)};
+  }
+  Shape operator()(const work::MoeMlp& m) const { return {m.rows, m.num_experts, m.hidden, m.width, m.imbalance}; }
+  Shape operator()(const work::Stream& s) const { return {s.bytes}; }
+  Shape operator()(const work::Quantize& q) const { return {q.m, q.k}; }
+  Shape operator()(const work::Collective& c) const { return {c.bytes, c.gpus}; }
+  Shape operator()(const work::MoeExchange& x) const { return {x.tokens, x.hidden, x.topk, x.num_experts, x.gpus}; }
+};
+
+struct Timed {
+  Shape shape;
+  const measure::Row* row;
+};
+
+template <class Figure>
+double required(const std::optional<Figure>& figure, const catalog::Chip& chip, const char* key) {
+  if (!figure) throw InputError(fmt::format("chip {}: {} is unknown, but the operation needs it", chip.id, key));
+  return figure->value;
+}
+
+// The timings of one shape: best per provider, then the fastest.
+Truth merge_shape(const Timed* first, const Timed* last, const Figures& f) {
+  std::map<std::string_view, double> best;
+  for (const auto* t = first; t != last; ++t) {
+    const auto [at, is_new] = best.emplace(t->row->provider, t->row->latency.value);
+    if (!is_new) at->second = std::min(at->second, t->row->latency.value);
+  }
+  std::vector<double> seconds;
+  for (const auto& [provider, s] : best) seconds.push_back(s);
+  const double fastest = *std::ranges::min_element(seconds);
+  const auto& row = *first->row;
+  return {.op = row.op,
+          .load = load(row.op, row.dtype, f, casts_inside(kind_of(row.op), row.dtype)),
+          .seconds = fastest,
+          .spread = seconds.size() > 1 ? std::log(quantile(seconds, 0.5) / fastest) : 0};
+}
+
+std::vector<Truth> merge_group(std::vector<Timed>& timed, const Figures& f) {
+  std::ranges::sort(timed, {}, &Timed::shape);
+  std::vector<Truth> truths;
+  for (std::size_t i = 0, next = 0; i < timed.size(); i = next) {
+    while (next < timed.size() && timed[next].shape == timed[i].shape) ++next;
+    truths.push_back(merge_shape(timed.data() + i, timed.data() + next, f));
+  }
+  return truths;
+}
+
+}  // namespace
+
+Figures figures(const catalog::Chip& chip, Kind kind, work::Dtype dtype) {
+  Figures f;
+  f.sm_count = chip.sm_count.value_or(0);
+  if (uses_link(kind)) {
+    if (!chip.link_bytes_per_s && !chip.host_bytes_per_s) required(chip.link_bytes_per_s, chip, "link_bytes_per_s");
+    f.link_bytes_per_s = (chip.link_bytes_per_s ? chip.link_bytes_per_s : chip.host_bytes_per_s)->value;
+    return f;
+  }
+  f.bytes_per_s = required(chip.memory_bytes_per_s, chip, "memory_bytes_per_s");
+  if (!uses_compute(kind)) return f;
+  const bool is_decode = kind == Kind::decode || kind == Kind::decode_mla;  // the dtype is the cache's
+  const auto rate = catalog::rate(chip, is_decode ? work::Dtype::bf16 : dtype);
+  if (!rate) throw InputError(fmt::format("chip {}: no dense rate for {} or a format it falls back to", chip.id, to_string(dtype)));
+  f.flops_per_s = rate->flops_per_s.value;
+  // Without a count of its own processors a chip is taken to be cut like an A100, so that only the last wave is off.
+  constexpr double kTypicalProcessors = 108;
+  if (f.sm_count <= 0) f.sm_count = kTypicalProcessors;
+  return f;
+}
+
+Truths merge(const std::vector<measure::Row>& rows, const std::vector<catalog::Chip>& chips) {
+  std::map<SurfaceKey, std::vector<Timed>> groups;
+  for (const auto& row : rows) {
+    if (!row.is_resolved) continue;
+    const auto shape = std::visit(ShapeOf{}, row.op);
+    groups[{kind_of(row.op), surface_dtype(row.op, row.dtype), row.chip}].push_back({shape, &row});
+  }
+  Truths truths;
+  for (auto& [key, timed] : groups) {
+    const auto& [kind, dtype, id] = key;
+    const auto* chip = catalog::find_chip(chips, id);
+    if (chip == nullptr) continue;
+    const bool is_decode = kind == Kind::decode || kind == Kind::decode_mla;
+    if (uses_compute(kind) && !is_decode) {
+      const auto rate = catalog::rate(*chip, dtype);
+      if (!rate || work::bytes_per_element(rate->used) > work::bytes_per_element(dtype)) continue;
+    }
+    truths[key] = merge_group(timed, figures(*chip, kind, dtype));
+  }
+  return truths;
+}
+
+}  // namespace traincost::calibrate
