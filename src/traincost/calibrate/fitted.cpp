@@ -22,7 +22,8 @@ const Ratio* find_ratio(const Efficiency::Fitted& fitted, const std::string& nam
 }
 
 double distance(const Donor& a, const Donor& b) {
-  return std::abs(std::log(a.bf16_flops_per_s / b.bf16_flops_per_s)) + std::abs(std::log(a.bytes_per_s / b.bytes_per_s));
+  return std::abs(std::log(a.bf16_flops_per_s / b.bf16_flops_per_s)) +
+         std::abs(std::log(a.bytes_per_s / b.bytes_per_s));
 }
 
 Donor as_donor(const catalog::Chip& chip) {

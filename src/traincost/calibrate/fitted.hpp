@@ -21,9 +21,9 @@ struct Ratio {
   double value = 1, log_sigma = 0;
   std::size_t rows = 0;
 };
-inline constexpr const char* kBackward = "attention_backward";         // backward FLOP/s over forward FLOP/s
+inline constexpr const char* kBackward = "attention_backward";  // backward FLOP/s over forward FLOP/s
 inline constexpr const char* kBackwardMla = "attention_mla_backward";
-inline constexpr const char* kHeadDim64 = "attention_head_dim_64";     // FLOP/s at 64 over that at 128
+inline constexpr const char* kHeadDim64 = "attention_head_dim_64";  // FLOP/s at 64 over that at 128
 
 /// Standard deviation of ln(real / predicted) when the surface comes from elsewhere.
 struct TransferError {

@@ -98,8 +98,7 @@ double interpolate(const Grid& grid, const Coordinates& at) {
   return sum;
 }
 
-Grid fit_grid(const std::vector<std::vector<double>>& axes, const std::vector<Residual>& residuals,
-              double smoothness) {
+Grid fit_grid(const std::vector<std::vector<double>>& axes, const std::vector<Residual>& residuals, double smoothness) {
   Grid grid{.axes = axes, .values = {}};
   const std::size_t nodes = node_count(grid);
   const auto rows = static_cast<int>(residuals.size());

@@ -14,8 +14,6 @@ double quantile(std::vector<double> values, double share) {
   return values[below] + (at - std::floor(at)) * (values[above] - values[below]);
 }
 
-double robust_sigma(const std::vector<double>& values) {
-  return (quantile(values, 0.84) - quantile(values, 0.16)) / 2;
-}
+double robust_sigma(const std::vector<double>& values) { return (quantile(values, 0.84) - quantile(values, 0.16)) / 2; }
 
 }  // namespace traincost::calibrate

@@ -30,8 +30,10 @@ Axes axes_of(Kind kind) {
     case Kind::gemm:
       return {log2_of({16, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768}), weights,
               weights};
-    case Kind::attention: return {sequences, heads, log2_of({1, 2, 4, 8, 16, 32, 96})};
-    case Kind::attention_mla: return {sequences, heads};
+    case Kind::attention:
+      return {sequences, heads, log2_of({1, 2, 4, 8, 16, 32, 96})};
+    case Kind::attention_mla:
+      return {sequences, heads};
     case Kind::decode:
       return {log2_of({2, 16, 64, 256, 1024, 4096, 16384, 65536, 131072}),
               log2_of({1, 4, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384}), log2_of({1, 2, 4, 8, 16, 32, 96})};
@@ -41,7 +43,8 @@ Axes axes_of(Kind kind) {
     case Kind::moe_mlp:
       return {log2_of({1, 4, 16, 64, 128, 256, 512, 1024, 4096, 16384, 65536}), log2_of({1, 4, 16, 64, 128, 256, 512}),
               log2_of({2048, 3072, 4096, 5120, 7168}), log2_of({96, 256, 512, 1024, 2048, 4096, 14336})};
-    case Kind::stream: return {};
+    case Kind::stream:
+      return {};
     case Kind::quantize:
       return {log2_of({0x1p10, 0x1p14, 0x1p16, 0x1p18, 0x1p20, 0x1p22, 0x1p24, 0x1p26, 0x1p28, 0x1p30, 0x1p32})};
     case Kind::dispatch:
@@ -56,9 +59,9 @@ Axes axes_of(Kind kind) {
   }
 }
 
-constexpr double kSmoothness = 0.1;           // of 0.1, 0.3 and 1 the one with the least error on held-out shapes
-constexpr double kRobust = 0.05;              // ln residual where the soft-L1 loss turns linear
-constexpr std::size_t kTrendSample = 2500;    // timings are enough for ten parameters
+constexpr double kSmoothness = 0.1;         // of 0.1, 0.3 and 1 the one with the least error on held-out shapes
+constexpr double kRobust = 0.05;            // ln residual where the soft-L1 loss turns linear
+constexpr std::size_t kTrendSample = 2500;  // timings are enough for ten parameters
 
 // Loose bounds in the coordinates of TrendVector: what no chip or library does.
 constexpr TrendVector kLower{-2.3, -4, -4, -2.3, 0, -4, -7, -7, -7, -7};
@@ -92,9 +95,7 @@ std::vector<const Truth*> sample(const std::vector<Truth>& truths) {
 
 }  // namespace
 
-bool casts_inside(Kind kind, work::Dtype dtype) {
-  return kind == Kind::gemm && work::bytes_per_element(dtype) < 2;
-}
+bool casts_inside(Kind kind, work::Dtype dtype) { return kind == Kind::gemm && work::bytes_per_element(dtype) < 2; }
 
 Trend fit_trend(Kind kind, work::Dtype dtype, const std::vector<Truth>& truths) {
   const bool with_cast = casts_inside(kind, dtype);
@@ -139,8 +140,10 @@ double seconds(const Surface& surface, const Load& load) {
 }
 
 Surface fit_surface(Kind kind, work::Dtype dtype, const std::string& chip, const std::vector<Truth>& truths) {
-  if (truths.empty()) throw InputError(fmt::format("{} {} {}: no timings to fit", chip, to_string(kind), to_string(dtype)));
-  Surface s{.kind = kind, .dtype = dtype, .chip = chip, .trend = fit_trend(kind, dtype, truths), .shapes = truths.size()};
+  if (truths.empty())
+    throw InputError(fmt::format("{} {} {}: no timings to fit", chip, to_string(kind), to_string(dtype)));
+  Surface s{
+      .kind = kind, .dtype = dtype, .chip = chip, .trend = fit_trend(kind, dtype, truths), .shapes = truths.size()};
   s.grid = fit_residual_grid(kind, s.trend, truths);
   std::vector<double> errors, spreads;
   for (const auto& t : truths) {

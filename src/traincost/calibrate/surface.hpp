@@ -11,9 +11,9 @@ namespace traincost::calibrate {
 /// A timing that a surface is fitted to: the fastest provider of one shape.
 struct Truth {
   work::Op op;
-  Load load;           // on the chip that was timed, cast included
+  Load load;  // on the chip that was timed, cast included
   double seconds = 0;
-  double spread = 0;   // ln(median provider / fastest); 0 with one provider
+  double spread = 0;  // ln(median provider / fastest); 0 with one provider
 };
 
 /// ln(real / predicted): what the fit leaves.

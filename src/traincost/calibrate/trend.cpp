@@ -29,16 +29,11 @@ double arithmetic_seconds(const Trend& t, const Load& l) {
 }  // namespace
 
 TrendVector to_vector(const Trend& t) {
-  return {std::log(t.launch_s * 1e6),
-          std::log(t.compute_efficiency),
-          std::log(t.memory_efficiency),
-          std::log(t.sharpness - 1),
-          std::log(t.depth_half),
-          logit(t.wave_share),
-          std::log(t.tile_loss[0]),
-          std::log(t.tile_loss[1]),
-          std::log(t.tile_loss[2]),
-          std::log(std::max(t.cast_passes, kMinCast))};
+  return {std::log(t.launch_s * 1e6),    std::log(t.compute_efficiency),
+          std::log(t.memory_efficiency), std::log(t.sharpness - 1),
+          std::log(t.depth_half),        logit(t.wave_share),
+          std::log(t.tile_loss[0]),      std::log(t.tile_loss[1]),
+          std::log(t.tile_loss[2]),      std::log(std::max(t.cast_passes, kMinCast))};
 }
 
 Trend from_vector(const TrendVector& v) {
@@ -63,8 +58,10 @@ std::vector<int> fitted_parameters(Kind kind, bool with_cast) {
     case Kind::attention:
     case Kind::attention_mla:
     case Kind::decode:
-    case Kind::decode_mla: return {kLaunch, kCompute, kMemory, kSharpness, kDepth, kWave};
-    default: return {kLaunch, kMemory};
+    case Kind::decode_mla:
+      return {kLaunch, kCompute, kMemory, kSharpness, kDepth, kWave};
+    default:
+      return {kLaunch, kMemory};
   }
 }
 

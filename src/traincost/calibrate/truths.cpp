@@ -16,7 +16,8 @@ using Shape = std::array<double, 9>;
 struct ShapeOf {
   Shape operator()(const work::Gemm& g) const { return {g.m, g.n, g.k}; }
   Shape operator()(const work::Attention& a) const {
-    return {a.b, a.s_q, a.s_kv, a.h_q, a.h_kv, a.d_qk, a.d_v, double(a.is_causal), double(a.pass == work::Pass::backward)};
+    return {
+        a.b, a.s_q, a.s_kv, a.h_q, a.h_kv, a.d_qk, a.d_v, double(a.is_causal), double(a.pass == work::Pass::backward)};
   }
   Shape operator()(const work::Decode& d) const {
     return {d.b, d.s_q, d.s_kv, d.h_q, d.h_kv, d.d_qk, d.d_v, double(d.values_in_keys)};
@@ -80,7 +81,9 @@ Figures figures(const catalog::Chip& chip, Kind kind, work::Dtype dtype) {
   if (!uses_compute(kind)) return f;
   const bool is_decode = kind == Kind::decode || kind == Kind::decode_mla;  // the dtype is the cache's
   const auto rate = catalog::rate(chip, is_decode ? work::Dtype::bf16 : dtype);
-  if (!rate) throw InputError(fmt::format("chip {}: no dense rate for {} or a format it falls back to", chip.id, to_string(dtype)));
+  if (!rate)
+    throw InputError(
+        fmt::format("chip {}: no dense rate for {} or a format it falls back to", chip.id, to_string(dtype)));
   f.flops_per_s = rate->flops_per_s.value;
   // Without a count of its own processors a chip is taken to be cut like an A100, so that only the last wave is off.
   constexpr double kTypicalProcessors = 108;

@@ -14,7 +14,8 @@ namespace traincost::calibrate {
 using SurfaceKey = std::tuple<Kind, work::Dtype, std::string>;  // chip last
 using Truths = std::map<SurfaceKey, std::vector<Truth>>;
 
-/// The figures that a kind leans on. A link is the scale-up link, else the host's. Throws InputError naming the missing.
+/// The figures that a kind leans on. A link is the scale-up link, else the host's. Throws InputError naming the
+/// missing.
 Figures figures(const catalog::Chip& chip, Kind kind, work::Dtype dtype);
 
 /// One truth per (chip, operation, format): the fastest of the providers that timed the shape. A training stack picks

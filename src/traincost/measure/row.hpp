@@ -14,7 +14,7 @@ enum class Mode { cold, hot, graph, unstated };
 struct Row {
   work::Op op;
   work::Dtype dtype = work::Dtype::bf16;
-  std::string chip;      // catalogue id; as written in the source if unresolved
+  std::string chip;  // catalogue id; as written in the source if unresolved
   bool is_resolved = true;
   std::string provider;  // "sglang_torch_linear", "cublaslt", ...
   units::Seconds latency;

@@ -1,0 +1,215 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <traincost/calibrate/fitted.hpp>
+#include <traincost/calibrate/truths.hpp>
+#include <traincost/catalog/embedded.hpp>
+#include <traincost/units/error.hpp>
+
+namespace traincost::calibrate {
+namespace {
+using work::Dtype;
+
+// A surface made for this chip, or the reason why there is none.
+struct Bound {
+  const Surface* surface = nullptr;
+  Figures figures;
+  Origin origin = Origin::measured;
+  double log_sigma = 0;
+  Dtype used = Dtype::bf16;
+  std::string missing;
+};
+
+// Formats whose surface stands in, the closest kernel first; a rate relative to its own peak carries over.
+std::vector<Dtype> stand_ins(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::fp16:
+    case Dtype::tf32:
+    case Dtype::fp32:
+      return {dtype, Dtype::bf16};
+    case Dtype::fp8:
+      return {dtype, Dtype::fp8_block, Dtype::bf16};
+    case Dtype::fp8_block:
+      return {dtype, Dtype::fp8, Dtype::bf16};
+    case Dtype::mxfp8:
+      return {dtype, Dtype::fp8_block, Dtype::fp8, Dtype::bf16};
+    case Dtype::int8:
+      return {dtype, Dtype::fp8, Dtype::bf16};
+    case Dtype::nvfp4:
+      return {dtype, Dtype::fp8, Dtype::bf16};
+    default:
+      return {dtype};
+  }
+}
+
+bool is_same_width(Dtype a, Dtype b) { return (a == Dtype::fp16 && b == Dtype::bf16) || a == b; }
+
+constexpr double kDatasheetSigma = 0.5;  // no timing anywhere: a factor 1.6 either way
+
+// No timing of the kind at all: a plain roofline.
+const Surface& roofline(Kind kind) {
+  static const auto kAll = [] {
+    std::array<Surface, kKinds> all;
+    for (std::size_t k = 0; k < kKinds; ++k) all[k].kind = static_cast<Kind>(k);
+    return all;
+  }();
+  return kAll[static_cast<std::size_t>(kind)];
+}
+
+double combine(std::initializer_list<double> sigmas) {
+  double sum = 0;
+  for (double s : sigmas) sum += s * s;
+  return std::sqrt(sum);
+}
+
+const TransferError* transfer_error(const Efficiency::Fitted& fitted, Kind kind) {
+  const auto found = std::ranges::find(fitted.transfers, kind, &TransferError::kind);
+  return found == fitted.transfers.end() ? nullptr : &*found;
+}
+
+// The surface for `dtype` on the chip: its own, its nearest sibling's, the pool's, the data sheet's.
+void choose(Bound& b, const Efficiency::Fitted& fitted, const Donor& chip, Kind kind, Dtype dtype) {
+  const auto* error = transfer_error(fitted, kind);
+  const auto take = [&](const Surface* s, Dtype as, Origin origin, double transfer_sigma) {
+    if (s == nullptr) return false;
+    b.surface = s;
+    const bool is_own = origin == Origin::measured && is_same_width(dtype, as);
+    b.origin = is_own ? Origin::measured : Origin::transferred;
+    const double format_sigma = is_same_width(dtype, as) || error == nullptr ? 0 : error->sibling_sigma;
+    b.log_sigma = combine({s->residual_sigma, s->provider_sigma, transfer_sigma, format_sigma});
+    return true;
+  };
+  for (Dtype as : stand_ins(dtype)) {
+    if (take(find_surface(fitted, kind, as, chip.chip), as, Origin::measured, 0)) return;
+    const auto near = siblings(fitted, kind, as, chip);
+    if (!near.empty() && take(near.front(), as, Origin::transferred, error ? error->sibling_sigma : 0)) return;
+  }
+  for (Dtype as : stand_ins(dtype))
+    if (take(find_surface(fitted, kind, as, kPooled), as, Origin::transferred, error ? error->pooled_sigma : 0)) return;
+  b.surface = &roofline(kind);
+  b.origin = Origin::datasheet;
+  b.log_sigma = kDatasheetSigma;
+}
+
+Bound bind(const Efficiency::Fitted& fitted, const catalog::Chip& chip, Kind kind, Dtype dtype) {
+  Bound b;
+  b.used = dtype;
+  try {
+    b.figures = figures(chip, kind, dtype);
+  } catch (const InputError& error) {
+    b.missing = error.what();
+    return b;
+  }
+  Dtype asked = dtype;
+  if (uses_compute(kind) && kind != Kind::decode && kind != Kind::decode_mla) {
+    const auto rate = catalog::rate(chip, dtype);
+    b.used = asked = rate->used;
+  }
+  choose(b, fitted, as_donor(chip), kind, asked);
+  return b;
+}
+
+}  // namespace
+
+std::string_view to_string(Origin origin) {
+  constexpr std::array<std::string_view, 3> kNames{"measured", "transferred", "datasheet"};
+  return kNames[static_cast<std::size_t>(origin)];
+}
+
+struct ChipEfficiency::Surfaces {
+  std::shared_ptr<const Efficiency::Fitted> fitted;  // keeps the surfaces alive
+  std::array<std::array<Bound, kDtypes>, kKinds> bound;
+  Ratio backward, backward_mla, head_dim_64;
+};
+
+namespace {
+
+Ratio ratio_or_one(const Efficiency::Fitted& fitted, const char* name, const std::string& arch) {
+  const auto* found = find_ratio(fitted, name, arch);
+  return found ? *found : Ratio{.name = name, .arch = arch};
+}
+
+// Rate at head width d over that at 128: falls with log d below 128 as between 64 and 128; flat above.
+double width_factor(const Ratio& at_64, double d) {
+  const double halvings = std::clamp(std::log2(128 / d), 0.0, 2.0);
+  return std::pow(at_64.value, halvings);
+}
+
+struct Adjusted {
+  work::Op op;  // the form that the tables time
+  double slower = 1, log_sigma = 0;
+};
+
+Adjusted adjust(const ChipEfficiency::Surfaces& s, const work::Attention& a, Kind kind) {
+  Adjusted out{.op = a};
+  if (kind == Kind::attention && a.d_qk < 128) {
+    out.slower /= width_factor(s.head_dim_64, a.d_qk);
+    out.log_sigma = s.head_dim_64.log_sigma;
+  }
+  if (a.pass == work::Pass::backward) {
+    const auto& ratio = kind == Kind::attention ? s.backward : s.backward_mla;
+    auto forward = a;
+    forward.pass = work::Pass::forward;
+    out.slower *= work::flops(a) / work::flops(forward) / ratio.value;
+    out.log_sigma = combine({out.log_sigma, ratio.log_sigma});
+    out.op = forward;
+  }
+  return out;
+}
+
+// One GPU sends while it receives as much: half of a two-GPU all-gather's output each way.
+work::Op timed_form(const work::Op& op) {
+  const auto* c = std::get_if<work::Collective>(&op);
+  if (c == nullptr || c->kind != work::CollectiveKind::send_recv) return op;
+  return work::Collective{.kind = work::CollectiveKind::all_gather, .bytes = 2 * c->bytes, .gpus = 2};
+}
+
+Timing timing(const ChipEfficiency::Surfaces& s, const work::Op& op, Kind kind, Dtype dtype, double slower,
+              double sigma) {
+  const auto& b = s.bound[static_cast<std::size_t>(kind)][static_cast<std::size_t>(surface_dtype(op, dtype))];
+  if (b.surface == nullptr) throw InputError(b.missing);
+  const double time = slower * seconds(*b.surface, load(op, b.used, b.figures, false));
+  return {.seconds = {time},
+          .log_sigma = sigma == 0 ? b.log_sigma : combine({b.log_sigma, sigma}),
+          .origin = b.origin,
+          .dtype_used = uses_compute(kind) ? b.used : dtype};
+}
+
+}  // namespace
+
+Timing ChipEfficiency::time(const work::Op& asked, Dtype dtype) const {
+  if (const auto* g = std::get_if<work::Gemm>(&asked)) return timing(*surfaces_, *g, Kind::gemm, dtype, 1, 0);
+  if (const auto* a = std::get_if<work::Attention>(&asked)) {
+    const Kind kind = kind_of(asked);
+    const auto adjusted = adjust(*surfaces_, *a, kind);
+    return timing(*surfaces_, adjusted.op, kind, dtype, adjusted.slower, adjusted.log_sigma);
+  }
+  const work::Op op = timed_form(asked);
+  return timing(*surfaces_, op, kind_of(op), dtype, 1, 0);
+}
+
+ChipEfficiency Efficiency::on(const catalog::Chip& chip) const {
+  auto s = std::make_shared<ChipEfficiency::Surfaces>();
+  s->fitted = fitted_;
+  for (std::size_t kind = 0; kind < kKinds; ++kind)
+    for (std::size_t dtype = 0; dtype < kDtypes; ++dtype)
+      s->bound[kind][dtype] = bind(*fitted_, chip, static_cast<Kind>(kind), static_cast<Dtype>(dtype));
+  s->backward = ratio_or_one(*fitted_, kBackward, chip.arch);
+  s->backward_mla = ratio_or_one(*fitted_, kBackwardMla, chip.arch);
+  s->head_dim_64 = ratio_or_one(*fitted_, kHeadDim64, chip.arch);
+  return ChipEfficiency(std::move(s));
+}
+
+const Efficiency& default_efficiency() {
+  static const Efficiency kDefault = [] {
+    for (const auto& file : catalog::embedded_calibration())
+      if (file.name == "default.json") return from_json(file.text, "results/calibration/default.json");
+    throw InputError("results/calibration/default.json: not embedded");
+  }();
+  return kDefault;
+}
+
+}  // namespace traincost::calibrate
