@@ -38,4 +38,13 @@ std::string percent(double share, int decimals) { return fmt::format("{:.{}f} %"
 
 std::string signed_percent(double share, int decimals) { return fmt::format("{:+.{}f} %", share * 100, decimals); }
 
+std::string joined(const std::vector<std::string>& texts, std::string_view separator) {
+  std::string out;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (i > 0) out += separator;
+    out += texts[i];
+  }
+  return out;
+}
+
 }  // namespace traincost::report

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace traincost::report {
 
@@ -17,5 +19,8 @@ std::string short_count(double value);
 std::string percent(double share, int decimals = 1);
 /// 0.123: "+12.3 %".
 std::string signed_percent(double share, int decimals = 1);
+
+/// {"a", "b"} with ", ": "a, b".
+std::string joined(const std::vector<std::string>& texts, std::string_view separator);
 
 }  // namespace traincost::report

@@ -1,6 +1,3 @@
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -97,7 +94,7 @@ std::string aligned(const Table& table) {
   const auto line = [&s](const std::vector<std::string>& texts) {
     std::vector<std::string> fields;
     for (std::size_t i = 0; i < s.widths.size(); ++i) fields.push_back(padded(texts[i], s.widths[i], s.is_right[i]));
-    return trimmed(fmt::format("{}", fmt::join(fields, "  "))) + "\n";
+    return trimmed(joined(fields, "  ")) + "\n";
   };
   std::vector<std::string> rules;
   for (const std::size_t width : s.widths) rules.emplace_back(width, '-');
@@ -110,7 +107,7 @@ std::string markdown(const Table& table) {
   const Shown s = shown(table);
   std::string out;
   for (std::size_t at = 0; at < s.lines.size(); ++at) {
-    out += fmt::format("| {} |\n", fmt::join(s.lines[at], " | "));
+    out += "| " + joined(s.lines[at], " | ") + " |\n";
     if (at > 0) continue;
     out += "|";
     for (const bool is_right : s.is_right) out += is_right ? "---:|" : "---|";
@@ -122,11 +119,11 @@ std::string markdown(const Table& table) {
 std::string csv(const Table& table) {
   std::vector<std::string> keys;
   for (const auto& column : table.columns) keys.push_back(csv_field(column.key));
-  std::string out = fmt::format("{}\n", fmt::join(keys, ","));
+  std::string out = joined(keys, ",") + "\n";
   for (const auto& row : table.rows) {
     std::vector<std::string> fields;
     for (const auto& cell : row) fields.push_back(csv_cell(cell));
-    out += fmt::format("{}\n", fmt::join(fields, ","));
+    out += joined(fields, ",") + "\n";
   }
   return out;
 }
