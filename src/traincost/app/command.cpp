@@ -31,18 +31,29 @@ void add_format(CLI::App& command, report::Format& format) {
       ->type_name("FORMAT");
 }
 
-CLI::Option* add_positive(CLI::App& command, const std::string& name, double& value, const std::string& what) {
-  return command
-      .add_option_function<std::string>(
-          name,
-          [&value, name](const std::string& text) {
-            const auto number = measure::parse_number(text);
-            if (!number || *number <= 0)
-              throw InputError(fmt::format("{}: '{}', expected a positive number", name, text));
-            value = *number;
-          },
-          what)
-      ->type_name("NUMBER");
+namespace {
+
+CLI::Option* add_number(CLI::App& command, const std::string& name, std::optional<double>& value,
+                        const std::string& what, bool is_whole) {
+  const auto read = [&value, name, is_whole](const std::string& text) {
+    const auto number = measure::parse_number(text);
+    if (!number || *number <= 0 || (is_whole && *number != std::floor(*number)))
+      throw InputError(
+          fmt::format("{}: '{}', expected a positive {}number", name, text.substr(0, 80), is_whole ? "whole " : ""));
+    value = *number;
+  };
+  return command.add_option_function<std::string>(name, read, what)->type_name("NUMBER");
+}
+
+}  // namespace
+
+CLI::Option* add_positive(CLI::App& command, const std::string& name, std::optional<double>& value,
+                          const std::string& what) {
+  return add_number(command, name, value, what, false);
+}
+CLI::Option* add_count(CLI::App& command, const std::string& name, std::optional<double>& value,
+                       const std::string& what) {
+  return add_number(command, name, value, what, true);
 }
 
 void print(std::string_view text) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,7 +25,11 @@ CLI::App* add_command(CLI::App& app, const std::string& verb, const std::string&
 void add_format(CLI::App& command, report::Format& format);
 
 /// Adds an option that must be a finite positive number.
-CLI::Option* add_positive(CLI::App& command, const std::string& name, double& value, const std::string& what);
+CLI::Option* add_positive(CLI::App& command, const std::string& name, std::optional<double>& value,
+                          const std::string& what);
+/// The same, and whole: a count of GPUs or sequences.
+CLI::Option* add_count(CLI::App& command, const std::string& name, std::optional<double>& value,
+                       const std::string& what);
 
 /// The one place that writes to stdout.
 void print(std::string_view text);

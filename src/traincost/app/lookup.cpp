@@ -61,5 +61,8 @@ const catalog::Chip& chip_named(const std::string& name) {
 const catalog::Model& model_named(const std::string& name) {
   return named("model", name, catalog::models(), catalog::find_model(catalog::models(), name));
 }
+const catalog::Cluster& cluster_named(const std::string& name) {
+  return named("cluster", name, catalog::clusters(), catalog::find_cluster(catalog::clusters(), name));
+}
 
 }  // namespace traincost::app

@@ -58,7 +58,8 @@ Dtype dtype_of(const KernelRow& row, Workload& out) {
     out.assumed.emplace_back("dtype=bf16");
     return Dtype::bf16;
   }
-  const bool has_block_scales = mentions(row, "1x128") || mentions(row, "block") || mentions(row, "DeepGEMM");
+  const bool has_block_scales =
+      mentions(row, "1x128") || mentions(row, "block") || mentions(row, "DeepGEMM") || mentions(row, "DeepEP");
   return *parsed == Dtype::fp8 && has_block_scales ? Dtype::fp8_block : *parsed;
 }
 

@@ -67,8 +67,9 @@ Shown shown(const Table& table) {
   std::vector<std::string> header;
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
     header.push_back(table.columns[i].title);
-    out.is_right.push_back(
-        std::any_of(table.rows.begin(), table.rows.end(), [i](const auto& row) { return is_number(row[i]); }));
+    const bool has_number =
+        std::any_of(table.rows.begin(), table.rows.end(), [i](const auto& row) { return is_number(row[i]); });
+    out.is_right.push_back(has_number || table.columns[i].is_right);
   }
   out.lines.push_back(header);
   for (const auto& row : table.rows) {

@@ -27,6 +27,7 @@ struct Column {
   std::string title;
   double per = 1;
   int decimals = 0;
+  bool is_right = false;  // text aligned like numbers; columns of numbers always are
 };
 
 struct Table {
