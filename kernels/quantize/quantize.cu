@@ -1,0 +1,97 @@
+#include <cuda_fp8.h>
+
+#include <algorithm>
+
+#include <kernels/common/address.hpp>
+#include <kernels/common/cuda_check.hpp>
+#include <kernels/common/reduce.cuh>
+#include <kernels/common/vec8.cuh>
+#include <kernels/quantize/quantize.hpp>
+
+namespace traincost::kernels::quantize {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / kWarpSize;
+constexpr int kLanes = kScaleBlock / 8;  // that share the 128 columns of a block, eight each
+constexpr int kRowsAtOnce = kThreads / kLanes;
+constexpr int kVectors = kScaleBlock / kRowsAtOnce;  // per thread of a 128 x 128 block
+constexpr float kMaxCode = 448;
+
+__device__ __forceinline__ float max_abs(const Float8& f) {
+  float largest = 0;
+#pragma unroll
+  for (float x : f.x) largest = fmaxf(largest, fabsf(x));
+  return largest;
+}
+
+__device__ __forceinline__ float scale_of(float largest) { return largest > 0 ? largest / kMaxCode : 1.0F; }
+
+__device__ __forceinline__ void store_codes(std::uint8_t* output, std::int64_t vector, Float8 f, float scale) {
+#pragma unroll
+  for (float& x : f.x) x /= scale;
+  store8(reinterpret_cast<__nv_fp8_e4m3*>(output), vector, f);
+}
+
+/// Sixteen lanes per block of 1 x 128.
+__global__ void __launch_bounds__(kThreads) quantize_rows_kernel(Params p) {
+  const int blocks_per_row = static_cast<int>(ceil_div(p.columns, kScaleBlock));
+  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const std::int64_t block = thread / kLanes;
+  const std::int64_t row = block / blocks_per_row;
+  const int vector = static_cast<int>(block % blocks_per_row) * kLanes + static_cast<int>(thread % kLanes);
+  const bool exists = row < p.rows && vector < p.columns / 8;
+  const Float8 x = exists ? load8(p.input + row_offset(row, p.columns), vector) : Float8{};
+  const float scale = scale_of(warp_max<kLanes>(max_abs(x)));
+  if (exists) store_codes(p.output + row_offset(row, p.columns), vector, x, scale);
+  if (row < p.rows && thread % kLanes == 0) p.scales[block] = scale;
+}
+
+/// A thread block per block of 128 x 128, held in registers between the maximum and the division.
+__global__ void __launch_bounds__(kThreads) quantize_tiles_kernel(Params p) {
+  __shared__ float shared[kWarps];
+  const int thread = static_cast<int>(threadIdx.x);
+  const int vector = static_cast<int>(blockIdx.x) * kLanes + thread % kLanes;
+  const std::int64_t first_row = static_cast<std::int64_t>(blockIdx.y) * kScaleBlock + thread / kLanes;
+  Float8 x[kVectors];
+  float largest = 0;
+#pragma unroll
+  for (int i = 0; i < kVectors; ++i) {
+    const std::int64_t row = first_row + i * kRowsAtOnce;
+    const bool exists = row < p.rows && vector < p.columns / 8;
+    x[i] = exists ? load8(p.input + row_offset(row, p.columns), vector) : Float8{};
+    largest = fmaxf(largest, max_abs(x[i]));
+  }
+  largest = warp_max(largest);
+  if (thread % kWarpSize == 0) shared[thread / kWarpSize] = largest;
+  __syncthreads();
+#pragma unroll
+  for (int w = 0; w < kWarps; ++w) largest = fmaxf(largest, shared[w]);
+  const float scale = scale_of(largest);
+#pragma unroll
+  for (int i = 0; i < kVectors; ++i) {
+    const std::int64_t row = first_row + i * kRowsAtOnce;
+    if (row < p.rows && vector < p.columns / 8)
+      store_codes(p.output + row_offset(row, p.columns), vector, x[i], scale);
+  }
+  if (thread == 0) p.scales[row_offset(blockIdx.y, gridDim.x) + blockIdx.x] = scale;
+}
+
+}  // namespace
+
+void launch(const Params& params, cudaStream_t stream) {
+  validate(params);
+  if (params.rows == 0) return;
+  const std::int64_t blocks_per_row = ceil_div(params.columns, kScaleBlock);
+  if (params.rows_per_scale == 1) {
+    const auto blocks = static_cast<unsigned>(ceil_div(params.rows * blocks_per_row * kLanes, kThreads));
+    quantize_rows_kernel<<<blocks, kThreads, 0, stream>>>(params);
+  } else {
+    const dim3 blocks(static_cast<unsigned>(blocks_per_row),
+                      static_cast<unsigned>(ceil_div(params.rows, kScaleBlock)));
+    quantize_tiles_kernel<<<blocks, kThreads, 0, stream>>>(params);
+  }
+  TRAINCOST_CUDA_CHECK(cudaGetLastError());
+}
+
+}  // namespace traincost::kernels::quantize
