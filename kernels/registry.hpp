@@ -51,8 +51,8 @@ struct Case {
 
 const std::vector<Case>& cases();
 
-/// For a static initialiser in case.cpp: `const bool is_registered = register_case(make);`. The case is made when cases()
-/// is first called, after the catalogue can be read.
+/// For a static initialiser in case.cpp: `const bool is_registered = register_case(make);`. The case is made when
+/// cases() is first called, after the catalogue can be read.
 bool register_case(std::function<Case()> make);
 
 /// Element by element; an element passes if it is within `absolute` or `relative`, and NaNs must meet NaNs.

@@ -32,7 +32,8 @@ Deviation deviation(const std::vector<T>& got, const std::vector<T>& want) {
       if (std::isfinite(g)) dot += g * w, got_squares += g * g, want_squares += w * w;
       continue;
     }
-    const double off = std::isfinite(g) && std::isfinite(w) ? std::fabs(g - w) : std::numeric_limits<double>::infinity();
+    const double off =
+        std::isfinite(g) && std::isfinite(w) ? std::fabs(g - w) : std::numeric_limits<double>::infinity();
     d.absolute = std::max(d.absolute, off);
     d.relative = std::max(d.relative, off / std::max(std::fabs(w), typical));
     dot += g * w, got_squares += g * g, want_squares += w * w;

@@ -83,9 +83,7 @@ TRAINCOST_HOST_DEVICE float exp(float x) {
 
 TRAINCOST_HOST_DEVICE float clamp(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 
-TRAINCOST_HOST_DEVICE float sigmoid(float x) {
-  return div(1.0F, add(1.0F, exp(clamp(-x, -kExpLimit, kExpLimit))));
-}
+TRAINCOST_HOST_DEVICE float sigmoid(float x) { return div(1.0F, add(1.0F, exp(clamp(-x, -kExpLimit, kExpLimit)))); }
 
 /// Unsigned keys in the order of the floats: NaN below everything, -0 equal to +0. Never 0, which is left for "not a
 /// candidate".

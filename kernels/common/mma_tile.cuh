@@ -11,15 +11,15 @@
 /// with ldmatrix, fp32 accumulators in registers.
 namespace traincost::kernels::mma {
 
-constexpr int kTile = 128;        // rows of a and of b
-constexpr int kDepth = 32;        // of the reduction per stage
+constexpr int kTile = 128;  // rows of a and of b
+constexpr int kDepth = 32;  // of the reduction per stage
 constexpr int kStages = 4;
-constexpr int kThreads = 256;     // 2 x 4 warps of 64 x 32 each
-constexpr int kChunk = 8;         // elements of a 16-byte copy
+constexpr int kThreads = 256;  // 2 x 4 warps of 64 x 32 each
+constexpr int kChunk = 8;      // elements of a 16-byte copy
 constexpr int kOperandBytes = kTile * kDepth * 2;
 constexpr int kStageBytes = 2 * kOperandBytes;
 constexpr int kSharedBytes = kStages * kStageBytes;
-constexpr int kFragmentsM = 4, kFragmentsN = 4;  // of 16 and of 8
+constexpr int kFragmentsM = 4, kFragmentsN = 4;         // of 16 and of 8
 constexpr int kCopies = kOperandBytes / 16 / kThreads;  // per thread and operand
 
 /// How an operand lies in memory: rows of the reduction (its `outer` index strided) or columns of it.
@@ -54,8 +54,8 @@ __device__ __forceinline__ void copy_async(const Operand& m, int begin, std::uin
     const int outer = m.outer_begin + (kMajor == Major::reduction ? row : chunk * kChunk);
     const int reduction = begin + (kMajor == Major::reduction ? chunk * kChunk : row);
     const bool exists = outer < m.outer_end && reduction < m.reduction_end;
-    const std::int64_t at = kMajor == Major::reduction ? row_offset(outer, m.stride) + reduction
-                                                       : row_offset(reduction, m.stride) + outer;
+    const std::int64_t at =
+        kMajor == Major::reduction ? row_offset(outer, m.stride) + reduction : row_offset(reduction, m.stride) + outer;
     ptx::cp_async_16(shared + chunk_offset<kMajor>(row, chunk), m.data + (exists ? at : 0), exists ? 16 : 0);
   }
 }
@@ -78,8 +78,8 @@ __device__ __forceinline__ void load_b(std::uint32_t (&r)[4], std::uint32_t shar
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int matrix = lane / 8;
   if constexpr (kMajor == Major::reduction)
-    ptx::ldmatrix_x4(
-        r, shared + chunk_offset<kMajor>(outer + matrix / 2 * 8 + lane % 8, reduction / kChunk + matrix % 2));
+    ptx::ldmatrix_x4(r,
+                     shared + chunk_offset<kMajor>(outer + matrix / 2 * 8 + lane % 8, reduction / kChunk + matrix % 2));
   else
     ptx::ldmatrix_x4_trans(
         r, shared + chunk_offset<kMajor>(reduction + matrix % 2 * 8 + lane % 8, outer / kChunk + matrix / 2));
@@ -147,8 +147,8 @@ __device__ __forceinline__ void for_each_pair(const Accumulator& acc, Store stor
     for (int j = 0; j < kFragmentsN; ++j)
 #pragma unroll
       for (int half = 0; half < 2; ++half)
-        store(warp / 4 * 64 + i * 16 + half * 8 + lane / 4, warp % 4 * 32 + j * 8 + lane % 4 * 2,
-              acc.c[i][j][half * 2], acc.c[i][j][half * 2 + 1]);
+        store(warp / 4 * 64 + i * 16 + half * 8 + lane / 4, warp % 4 * 32 + j * 8 + lane % 4 * 2, acc.c[i][j][half * 2],
+              acc.c[i][j][half * 2 + 1]);
 }
 
 }  // namespace traincost::kernels::mma

@@ -32,8 +32,7 @@ __device__ __forceinline__ Float8 load8(const __nv_bfloat16* p, std::int64_t ind
 }
 
 __device__ __forceinline__ float2 unpack_e4m3(std::uint32_t pair) {
-  const __half2_raw halves =
-      __nv_cvt_fp8x2_to_halfraw2(static_cast<__nv_fp8x2_storage_t>(pair & 0xffffU), __NV_E4M3);
+  const __half2_raw halves = __nv_cvt_fp8x2_to_halfraw2(static_cast<__nv_fp8x2_storage_t>(pair & 0xffffU), __NV_E4M3);
   return __half22float2(__half2(halves));
 }
 

@@ -14,8 +14,8 @@
 ///   input gradient   grad_input[r, k] = sum over n of grad_output[r, n] weight[e, n, k]
 ///   weight gradient  grad_weight[e, n, k] (+)= sum over the rows r of e of grad_output[r, n] input[r, k]
 ///
-/// Row counts live on the device and may be anything, 0 included. Rows that no expert owns are neither read nor written;
-/// the weight gradient of an expert without rows is 0.
+/// Row counts live on the device and may be anything, 0 included. Rows that no expert owns are neither read nor
+/// written; the weight gradient of an expert without rows is 0.
 namespace traincost::kernels::grouped_gemm {
 
 struct Shape {
@@ -55,8 +55,7 @@ inline void validate(const Shape& s) {
   require(s.num_experts >= 1, "grouped_gemm", "num_experts", s.num_experts, "1 or more");
   require(s.n >= 8 && s.n % 8 == 0, "grouped_gemm", "n", s.n, "a multiple of 8");
   require(s.k >= 8 && s.k % 8 == 0, "grouped_gemm", "k", s.k, "a multiple of 8");
-  require(s.max_rows >= 0 && s.max_rows < (std::int64_t{1} << 31), "grouped_gemm", "max_rows", s.max_rows,
-          "0..2^31-1");
+  require(s.max_rows >= 0 && s.max_rows < (std::int64_t{1} << 31), "grouped_gemm", "max_rows", s.max_rows, "0..2^31-1");
 }
 
 void launch(const ForwardParams& params, cudaStream_t stream);

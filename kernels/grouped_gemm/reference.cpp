@@ -25,8 +25,7 @@ void reference(const ForwardParams& p) {
   for_each_row(s, p.first_row, p.counts, [&](int e, std::int64_t row) {
     for (int n = 0; n < s.n; ++n) {
       double sum = 0;
-      for (int k = 0; k < s.k; ++k)
-        sum += at(p.input, row, s.k, k) * at(p.weight, row_offset(e, s.n) + n, s.k, k);
+      for (int k = 0; k < s.k; ++k) sum += at(p.input, row, s.k, k) * at(p.weight, row_offset(e, s.n) + n, s.k, k);
       p.output[row_offset(row, s.n) + n] = __double2bfloat16(sum);
     }
   });

@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(kThreads) moe_combine_kernel(Params p) {
 
 /// One block per token and one warp per rank: the gradient of the output comes from memory once and then from L1.
 template <class Element>
-__global__ void __launch_bounds__(kMaxTopk * kWarpSize) moe_combine_backward_kernel(BackwardParams p) {
+__global__ void __launch_bounds__(kMaxTopk* kWarpSize) moe_combine_backward_kernel(BackwardParams p) {
   const Shape& s = p.shape;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int k = static_cast<int>(threadIdx.x) / kWarpSize;

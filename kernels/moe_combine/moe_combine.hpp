@@ -22,11 +22,11 @@ struct Shape {
 
 struct Params {
   Shape shape;
-  const int* row_of_slot = nullptr;    // [tokens, topk], -1: contributes nothing
-  const float* weights = nullptr;      // [tokens, topk]; nullptr: all 1
-  const void* experts = nullptr;       // [rows, hidden], bf16 or e4m3
-  const float* scales = nullptr;       // [rows, ceil(hidden / 128)]; nullptr unless fp8
-  __nv_bfloat16* output = nullptr;     // [tokens, hidden]
+  const int* row_of_slot = nullptr;  // [tokens, topk], -1: contributes nothing
+  const float* weights = nullptr;    // [tokens, topk]; nullptr: all 1
+  const void* experts = nullptr;     // [rows, hidden], bf16 or e4m3
+  const float* scales = nullptr;     // [rows, ceil(hidden / 128)]; nullptr unless fp8
+  __nv_bfloat16* output = nullptr;   // [tokens, hidden]
 };
 
 struct BackwardParams {

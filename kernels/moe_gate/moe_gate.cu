@@ -76,8 +76,7 @@ __device__ __forceinline__ void keep_best_groups(Row<kPerLane>& row, const Shape
   std::uint32_t my_group_key = 0;  // lane g ranks group g
   for (int g = 0; g < s.num_groups; ++g) {
     const Best first = warp_best(row, lane, [&](int i) { return group[i] == g; });
-    const Best second =
-        warp_best(row, lane, [&](int i) { return group[i] == g && i * kWarpSize + lane != first.id; });
+    const Best second = warp_best(row, lane, [&](int i) { return group[i] == g && i * kWarpSize + lane != first.id; });
     if (lane == g) my_group_key = group_key(first.key, second.key);
   }
   unsigned chosen = 0;
@@ -219,8 +218,7 @@ __global__ void __launch_bounds__(kThreads) moe_gate_backward_kernel(BackwardPar
       const int id = __shfl_sync(kFullMask, my_id, j);
       const float of_rank = __shfl_sync(kFullMask, mine, j);
 #pragma unroll
-      for (int i = 0; i < kPerLane; ++i)
-        grad[i] = i * kWarpSize + lane == id ? of_rank : grad[i];
+      for (int i = 0; i < kPerLane; ++i) grad[i] = i * kWarpSize + lane == id ? of_rank : grad[i];
     }
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {

@@ -46,10 +46,10 @@ struct Params {
 
 struct BackwardParams {
   Shape shape;
-  const void* logits = nullptr;        // [tokens, num_experts], fp32 or bf16
-  const int* ids = nullptr;            // [tokens, topk]
+  const void* logits = nullptr;         // [tokens, num_experts], fp32 or bf16
+  const int* ids = nullptr;             // [tokens, topk]
   const float* grad_weights = nullptr;  // [tokens, topk]
-  float* grad_logits = nullptr;        // [tokens, num_experts]
+  float* grad_logits = nullptr;         // [tokens, num_experts]
 };
 
 /// bias += gamma * sign(mean load - load): balance without an auxiliary loss (arXiv 2408.15664).

@@ -78,8 +78,7 @@ void reference(const Params& p) {
   for (std::int64_t t = 0; t < s.tokens; ++t) {
     const auto scores = scores_of(p.logits, s, t);
     std::vector<std::uint32_t> keys;
-    for (int e = 0; e < s.num_experts; ++e)
-      keys.push_back(selection_key(scores[e], p.bias != nullptr ? p.bias[e] : 0));
+    for (int e = 0; e < s.num_experts; ++e) keys.push_back(selection_key(scores[e], p.bias != nullptr ? p.bias[e] : 0));
     const auto ids = best(candidates(keys, s), keys, s.topk);
     const auto parts = parts_of(scores, s.scoring);
     const double sum = sum_over(parts, s.scoring == Scoring::softmax ? range(0, s.num_experts) : ids);

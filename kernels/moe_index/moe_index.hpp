@@ -20,7 +20,7 @@ constexpr int kMaxExperts = 512;
 struct Params {
   std::int64_t slots = 0;  // tokens * topk
   int num_experts = 0;
-  int alignment = 1;  // each expert begins at a multiple of it
+  int alignment = 1;           // each expert begins at a multiple of it
   const int* ids = nullptr;    // [slots]
   int* counts = nullptr;       // [num_experts]
   int* offsets = nullptr;      // [num_experts + 1], first row of each expert; the last is the end of all

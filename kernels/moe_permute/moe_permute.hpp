@@ -17,8 +17,8 @@ constexpr int kMaxTopk = 16;
 struct Params {
   std::int64_t tokens = 0;
   int topk = 0;
-  int row_bytes = 0;       // hidden * bytes of an element, a multiple of 16
-  int words_per_row = 0;   // fp32 scales of a row, hidden / 128 rounded up; 0: none
+  int row_bytes = 0;                    // hidden * bytes of an element, a multiple of 16
+  int words_per_row = 0;                // fp32 scales of a row, hidden / 128 rounded up; 0: none
   const int* row_of_slot = nullptr;     // [tokens, topk], -1: not copied
   const void* input = nullptr;          // [tokens, row_bytes]
   const float* input_scales = nullptr;  // [tokens, words_per_row], may be nullptr

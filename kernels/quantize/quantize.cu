@@ -71,8 +71,7 @@ __global__ void __launch_bounds__(kThreads) quantize_tiles_kernel(Params p) {
 #pragma unroll
   for (int i = 0; i < kVectors; ++i) {
     const std::int64_t row = first_row + i * kRowsAtOnce;
-    if (row < p.rows && vector < p.columns / 8)
-      store_codes(p.output + row_offset(row, p.columns), vector, x[i], scale);
+    if (row < p.rows && vector < p.columns / 8) store_codes(p.output + row_offset(row, p.columns), vector, x[i], scale);
   }
   if (thread == 0) p.scales[row_offset(blockIdx.y, gridDim.x) + blockIdx.x] = scale;
 }
@@ -87,8 +86,7 @@ void launch(const Params& params, cudaStream_t stream) {
     const auto blocks = static_cast<unsigned>(ceil_div(params.rows * blocks_per_row * kLanes, kThreads));
     quantize_rows_kernel<<<blocks, kThreads, 0, stream>>>(params);
   } else {
-    const dim3 blocks(static_cast<unsigned>(blocks_per_row),
-                      static_cast<unsigned>(ceil_div(params.rows, kScaleBlock)));
+    const dim3 blocks(static_cast<unsigned>(blocks_per_row), static_cast<unsigned>(ceil_div(params.rows, kScaleBlock)));
     quantize_tiles_kernel<<<blocks, kThreads, 0, stream>>>(params);
   }
   TRAINCOST_CUDA_CHECK(cudaGetLastError());

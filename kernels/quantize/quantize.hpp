@@ -18,8 +18,8 @@ constexpr int kScaleBlock = 128;
 
 struct Params {
   std::int64_t rows = 0;
-  int columns = 0;         // a multiple of 8
-  int rows_per_scale = 1;  // 1 or 128
+  int columns = 0;                       // a multiple of 8
+  int rows_per_scale = 1;                // 1 or 128
   const __nv_bfloat16* input = nullptr;  // [rows, columns]
   std::uint8_t* output = nullptr;        // [rows, columns], e4m3
   float* scales = nullptr;               // [ceil(rows / rows_per_scale), ceil(columns / 128)]

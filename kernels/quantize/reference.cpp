@@ -21,7 +21,8 @@ void for_each_element(const Params& p, const Block& b, Visit visit) {
 
 float quantize_block(const Params& p, const Block& b) {
   float largest = 0;
-  for_each_element(p, b, [&](std::int64_t i) { largest = std::fmax(largest, std::fabs(__bfloat162float(p.input[i]))); });
+  for_each_element(p, b,
+                   [&](std::int64_t i) { largest = std::fmax(largest, std::fabs(__bfloat162float(p.input[i]))); });
   const float scale = largest > 0 ? largest / kMaxE4m3 : 1.0F;
   for_each_element(p, b, [&](std::int64_t i) { p.output[i] = encode_e4m3(__bfloat162float(p.input[i]) / scale); });
   return scale;
