@@ -92,6 +92,21 @@ TEST(HourlyPrice, SaysWhatItStandsOn) {
   EXPECT_EQ(price_of("ascend-910c").basis, "amortised purchase of 25000 USD (1 quote 2025)");
 }
 
+TEST(HourlyPrice, OfOneKindOnly) {
+  const auto only = [](std::string_view id, PriceKind kind) {
+    const auto price = hourly_price(id, Watts{700}, prices(), operating(), kind);
+    return price ? price->basis : "none";
+  };
+  EXPECT_EQ(only("h800-sxm5-80gb", PriceKind::purchase),
+            "amortised purchase of 36284 USD (3 quotes 2023-03..2025-02-21)");
+  EXPECT_EQ(only("h200-sxm-141gb", PriceKind::rental), "rental, 1 quote 2025-03-17, on-demand list prices only");
+  EXPECT_EQ(only("h20-96gb", PriceKind::rental), "none");
+  for (const char* id : {"h800-sxm5-80gb", "h100-sxm5-80gb", "h200-sxm-141gb", "a100-sxm4-80gb", "a800-sxm4-80gb",
+                         "h20-96gb", "b200-sxm", "ascend-910c"}) {
+    EXPECT_NE(only(id, PriceKind::purchase), "none") << id;
+  }
+}
+
 constexpr const char* kRow = "source = \"s\"\nconfirmed = \"yes\"\n";
 
 std::vector<Price> quotes(const std::string& kind, const std::string& market, const std::vector<double>& usd) {

@@ -113,7 +113,7 @@ units::DollarsPerSecond amortised(units::Dollars price, units::Watts tdp, const 
 }
 
 std::optional<HourlyPrice> hourly_price(std::string_view chip, units::Watts tdp, const std::vector<Price>& prices,
-                                        const Operating& operating) {
+                                        const Operating& operating, std::optional<PriceKind> only) {
   const auto own = [&](const Price& price) { return price.chip == chip; };
   const auto sibling = [&](const Price& price) {
     return std::find(price.also_for.begin(), price.also_for.end(), chip) != price.also_for.end();
@@ -122,17 +122,18 @@ std::optional<HourlyPrice> hourly_price(std::string_view chip, units::Watts tdp,
       quotes_of(prices, PriceKind::rental, own), quotes_of(prices, PriceKind::purchase, own),
       quotes_of(prices, PriceKind::rental, sibling), quotes_of(prices, PriceKind::purchase, sibling)};
 
+  const auto counts = [&](const Quotes& quotes) { return !quotes.empty() && (!only || quotes.front()->kind == *only); };
   const auto priced = [&](const Quotes& quotes) -> HourlyPrice {
     return quotes.front()->kind == PriceKind::rental ? from_rental(quotes, chip)
                                                      : from_purchase(quotes, chip, tdp, operating);
   };
   for (const Quotes& quotes : all) {
-    if (quotes.empty()) continue;
+    if (!counts(quotes)) continue;
     const Quotes ordinary = without_last_resort(quotes, quotes.front()->kind);
     if (!ordinary.empty()) return priced(ordinary);
   }
   for (const Quotes& quotes : all) {
-    if (!quotes.empty()) return priced(quotes);
+    if (counts(quotes)) return priced(quotes);
   }
   return std::nullopt;
 }

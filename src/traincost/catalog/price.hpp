@@ -52,8 +52,10 @@ struct HourlyPrice {
 /// known (it was up to four times the market); of purchases, a grey-market price likewise.
 /// Amortised: price x decline / interconnect share + energy, the worked method of Epoch's training-cost study
 /// (33,810 USD -> 1.63 USD per H100-hour).
+/// `only`: quotes of that kind alone, for comparing chips on one footing (a rental holds the owner's margin, an
+/// amortised purchase does not).
 std::optional<HourlyPrice> hourly_price(std::string_view chip, units::Watts tdp, const std::vector<Price>& prices,
-                                        const Operating& operating);
+                                        const Operating& operating, std::optional<PriceKind> only = std::nullopt);
 units::DollarsPerSecond amortised(units::Dollars price, units::Watts tdp, const Operating& operating);
 
 }  // namespace traincost::catalog
