@@ -87,8 +87,9 @@ TEST(Chips, RatesAreDense) {
 
 TEST(Chips, TppIsTheRateTimesItsBits) {
   const std::map<std::string, std::optional<units::FlopsPerSecond> Chip::*> formats{
-      {"tf32", &Chip::tf32_dense_flops}, {"bf16", &Chip::bf16_dense_flops}, {"fp16", &Chip::fp16_dense_flops},
-      {"fp8", &Chip::fp8_dense_flops},   {"fp4", &Chip::fp4_dense_flops},   {"int8", &Chip::int8_dense_ops}};
+      {"fp64", &Chip::fp64_dense_flops}, {"tf32", &Chip::tf32_dense_flops}, {"bf16", &Chip::bf16_dense_flops},
+      {"fp16", &Chip::fp16_dense_flops}, {"fp8", &Chip::fp8_dense_flops},   {"fp4", &Chip::fp4_dense_flops},
+      {"int8", &Chip::int8_dense_ops}};
   int compared = 0;
   for (const Chip& c : chips()) {
     if (!c.tpp) continue;
