@@ -7,7 +7,7 @@ scripts/setup.sh --program
 cmake --preset release >/dev/null
 cmake --build --preset release --target traincost_program
 if command -v nvcc >/dev/null; then
-  cmake --build --preset release --target kernels
+  cmake --build --preset release --target traincost_kernels
 fi
 
 run="--model deepseek-v3 --gpus 2048 --tokens 14.8e12"

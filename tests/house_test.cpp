@@ -75,10 +75,12 @@ TEST(House, AStageIncludesEarlierStagesOnly) {
   EXPECT_GT(checked, 20u);
 }
 
-TEST(House, OwnHeadersAreIncludedInAngleBracketsByFullPath) {
-  for (const char* folder : {"src", "tests"})
+TEST(House, HeadersOfTheLibraryAreIncludedInAngleBrackets) {
+  for (const auto& path : sources("src"))
+    for (const auto& include : includes(path)) EXPECT_EQ(include.front(), '<') << path << " includes " << include;
+  for (const char* folder : {"tests", "bench", "kernels"})
     for (const auto& path : sources(folder))
-      for (const auto& include : includes(path)) EXPECT_EQ(include.front(), '<') << path << " includes " << include;
+      for (const auto& include : includes(path)) EXPECT_NE(include.rfind("\"traincost/", 0), 0u) << path << include;
 }
 
 TEST(House, TheCostModelNeverNeedsKernels) {

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Writes every number between the markers of README.md from what the program prints.
+
+scripts/update_readme.py           write
+scripts/update_readme.py --check   exit 1 if README.md is out of date
+"""
+
+import argparse
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN = ["--model", "deepseek-v3", "--gpus", "2048", "--tokens", "14.8e12"]
+FIRST_CHIP = "h800-sxm5-80gb"
+CHIPS = [
+    FIRST_CHIP,
+    "h100-sxm5-80gb",
+    "h200-sxm-141gb",
+    "a100-sxm4-80gb",
+    "a800-sxm4-80gb",
+    "h20-96gb",
+    "b200-sxm",
+    "ascend-910c",
+]
+SHOWN_DIFFERENCES = 2  # per chip
+
+
+def table(header: list[str], rows: list[list[str]], numbers_from: int = 1) -> str:
+    rule = ["---" if i < numbers_from else "---:" for i in range(len(header))]
+    lines = [header, rule, *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def budget(estimate: dict) -> str:
+    rows = [
+        ("one step, s", "step_seconds", 1, 2),
+        ("whole run, days", "days", 1, 1),
+        ("GPU-hours", "gpu_hours", 1, 0),
+        ("cost, USD", "usd", 1, 0),
+        ("energy, MWh", "energy_kwh", 1e3, 0),
+        ("memory per GPU, GB", "memory_bytes", 1e9, 1),
+    ]
+    lines = [
+        [title, *(f"{estimate[key][quantile] / per:,.{digits}f}" for quantile in ("p50", "p5", "p95"))]
+        for title, key, per, digits in rows
+    ]
+    notes = [f"Layout: {estimate['layout']['basis']}.", f"Price: {estimate['price_basis']}."]
+    notes += [f"Assumed: {assumption}." for assumption in estimate["assumptions"]]
+    return table(["", "median", "5 %", "95 %"], lines) + "\n\n" + "  \n".join(notes)
+
+
+def parts(estimate: dict) -> str:
+    return table(
+        ["part", "s", "share, %", "figures"],
+        [[p["name"], f"{p['seconds']:.2f}", percent(p["share"]), p["origin"]] for p in estimate["parts"]],
+    )
+
+
+def deepseek(estimate: dict) -> str:
+    """Ours beside the step that DeepSeek measured."""
+    ours = {
+        "1f": "forward",
+        "1b": "input_grad",
+        "1w": "weight_grad",
+        "1f1b": "forward_and_backward",
+        "bubble": "bubble",
+        "optimizer": "optimizer",
+    }
+    rows = []
+    with (ROOT / "results/published/deepseek_v3_step.csv").open() as file:
+        for row in csv.DictReader(file):
+            measured = float(row["seconds"])
+            is_part = row["part"] in ours
+            mine = estimate["pipeline_seconds"][ours[row["part"]]] if is_part else estimate["step_seconds"]["p50"]
+            rows.append([row["what"], f"{measured:.2f}", f"{mine:.2f}", f"{100 * (mine / measured - 1):+.0f}"])
+    return table(["part", "measured, s", "predicted, s", "difference, %"], rows)
+
+
+def compare(comparison: dict) -> str:
+    rows = []
+    for chip in comparison["chips"]:
+        if chip["why_not"]:
+            rows.append([chip["chip"], *[""] * 7, chip["why_not"]])
+            continue
+        rows.append(
+            [
+                chip["chip"],
+                f"{chip['step_seconds']:.1f} ({chip['step_seconds_p5']:.1f}-{chip['step_seconds_p95']:.1f})",
+                f"{chip['days']:.0f}",
+                f"{chip['gpu_hours'] / 1e6:.2f}",
+                f"{chip['usd'] / 1e6:.2f}",
+                f"{chip['energy_kwh'] / 1e3:,.0f}",
+                f"{chip['memory_bytes'] / 1e9:.0f}" + ("" if chip["fits_memory"] else " (does not fit)"),
+                percent(chip["mfu"]),
+                chip["limit"],
+            ]
+        )
+    header = ["chip", "step, s (90 %)", "days", "M GPU-hours", "M USD", "MWh", "GB per GPU", "MFU, %", "waits most for"]
+    return table(header, rows)
+
+
+def differences(comparison: dict) -> str:
+    shown: dict[str, int] = {}
+    rows = []
+    for d in comparison["differences"]:
+        shown[d["chip"]] = shown.get(d["chip"], 0) + 1
+        if shown[d["chip"]] <= SHOWN_DIFFERENCES:
+            seconds = (d["first_seconds"], d["seconds"])
+            rows.append([d["chip"], d["part"], *(f"{s:.2f}" for s in seconds), f"{d['difference_seconds']:+.2f}"])
+    return table(["chip", "part", f"{FIRST_CHIP}, s", "this chip, s", "difference, s"], rows, numbers_from=2)
+
+
+def errors(validation: dict) -> str:
+    summary = validation["summary"]
+
+    def row(name: str, e: dict) -> list[str]:
+        if e["n"] == 0:
+            return [name, "0", "", "", "", ""]
+        figures = [percent(e[key]) for key in ("median_abs_error", "mape", "bias")]
+        return [name, str(e["n"]), *figures, f"{100 * e['coverage90']:.0f}"]
+
+    rows = [row(name, e) for name, e in summary["by_family"].items() if e["n"] > 0]
+    rows.append(row("**all**", summary))
+    rows += [row(f"for comparison: {name}", e) for name, e in validation.get("others", {}).items()]
+    total = len(validation["rows"])
+    header = ["family", "rows", "median error, %", "mean error, %", "bias, %", "inside the 90 % interval, %"]
+    return table(header, rows) + f"\n\n{total - summary['skipped']} of {total} rows are predicted."
+
+
+def cross_validation(path: Path) -> str:
+    with path.open() as file:
+        lines = [line for line in csv.reader(file) if line and not line[0].startswith("#")]
+    return table(lines[0], lines[1:])
+
+
+def program(path: Path, *arguments: str) -> dict:
+    run = subprocess.run([path, *arguments, "--format", "json"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return json.loads(run.stdout)
+
+
+def sections(path: Path) -> dict[str, str]:
+    estimate = program(path, "estimate", *RUN, "--chip", FIRST_CHIP)
+    comparison = program(path, "compare", *RUN, "--chips", ",".join(CHIPS))
+    return {
+        "budget": budget(estimate),
+        "parts": parts(estimate),
+        "deepseek": deepseek(estimate),
+        "compare": compare(comparison),
+        "differences": differences(comparison),
+        "runs": errors(program(path, "validate", "--runs", "results/published/runs.csv")),
+        "kernels": errors(program(path, "validate", "--kernels", "results/published/kernels.csv")),
+        "cross-validation": cross_validation(ROOT / "results/calibration/cross_validation.csv"),
+    }
+
+
+def updated(text: str, texts: dict[str, str]) -> str:
+    for name, body in texts.items():
+        pattern = re.compile(rf"(<!-- begin:{name} -->\n).*?(<!-- end:{name} -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise SystemExit(f"README.md: no markers for '{name}'")
+        text = pattern.sub(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", text)
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--program", type=Path, default=ROOT / "build/release/traincost")
+    options = parser.parse_args()
+    readme = ROOT / "README.md"
+    old = readme.read_text()
+    new = updated(old, sections(options.program.resolve()))
+    if options.check:
+        if old != new:
+            print("README.md is out of date: run scripts/update_readme.py", file=sys.stderr)
+        return int(old != new)
+    readme.write_text(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
