@@ -18,7 +18,7 @@ TEST(Rules, EachHasACitationASourceAndSaneDates) {
         << rule.id;
     EXPECT_FALSE(rule.outcome.empty() || rule.destinations.empty()) << rule.id;
     EXPECT_TRUE(rule.published.ok()) << rule.id;
-    if (rule.ended) EXPECT_LT(*rule.effective, *rule.ended) << rule.id;
+    if (rule.ended) EXPECT_LT(rule.effective.value_or(*rule.ended), *rule.ended) << rule.id;
     EXPECT_TRUE(std::ranges::is_sorted(rule.phases, {}, &Phase::from)) << rule.id;
     if (rule.effect == Effect::control) EXPECT_FALSE(rule.class_name.empty() || rule.logic.empty()) << rule.id;
   }

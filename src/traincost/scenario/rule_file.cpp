@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <traincost/catalog/toml_table.hpp>
-#include <traincost/scenario/rule.hpp>
+#include <traincost/scenario/rule_file.hpp>
 #include <traincost/units/error.hpp>
 
 namespace traincost::scenario {
@@ -33,7 +33,8 @@ Clause clause(TomlTable table) {
       if (const auto threshold = table.figure(name + std::string{suffix.text}))
         clause.all.push_back({figure, suffix.compare, *threshold});
   }
-  if (const auto from = table.text("from"); !from.empty()) clause.from = parse_date(from, table.origin() + ": from");
+  if (const auto from = table.text("from"); !from.empty())
+    clause.from = parse_date(from, fmt::format("{}: from", table.origin()));
   table.finish();
   if (clause.all.empty())
     throw InputError(fmt::format("{}: a clause without a test, such as tpp_at_least = 4800", table.origin()));
@@ -48,7 +49,8 @@ Logic logic(TomlTable& table, const std::string& name) {
 
 std::optional<Date> day(TomlTable& table, const std::string& name) {
   const auto text = table.text(name);
-  return text.empty() ? std::nullopt : std::optional<Date>{parse_date(text, table.origin() + ": " + name)};
+  return text.empty() ? std::nullopt
+                      : std::optional<Date>{parse_date(text, fmt::format("{}: {}", table.origin(), name))};
 }
 
 std::vector<Place> places(TomlTable& table) {
@@ -68,9 +70,8 @@ Effect effect(TomlTable& table) {
 
 }  // namespace
 
-Rule parse_rule(std::string_view toml, const std::string& origin) {
+Rule read_rule(TomlTable& table) {
   constexpr int kAboveAll = 10;  // a rule that the user wrote decides before the published ones
-  TomlTable table(toml, origin);
   Rule rule{.id = table.required_text("id"), .name = table.text("name"), .jurisdiction = "hypothetical"};
   rule.class_name = rule.id;
   rule.effective = day(table, "effective");
@@ -85,10 +86,15 @@ Rule parse_rule(std::string_view toml, const std::string& origin) {
   if (rule.logic.empty()) table.refuse("any", "at least one [[any]] table of tests");
   rule.unless = logic(table, "unless");
   rule.outcome = table.text("outcome").empty() ? "licence" : table.text("outcome");
-  rule.source = table.text("source").empty() ? "hypothetical, " + origin : table.text("source");
+  rule.source = table.text("source").empty() ? fmt::format("hypothetical, {}", table.origin()) : table.text("source");
   rule.confirmed = "hypothetical";
   table.finish();
   return rule;
+}
+
+Rule parse_rule(std::string_view toml, const std::string& origin) {
+  TomlTable table(toml, origin);
+  return read_rule(table);
 }
 
 }  // namespace traincost::scenario
