@@ -15,6 +15,8 @@ constexpr int kBadInput = 2;
 constexpr void (*kCommands[])(CLI::App&) = {
     add_chips,
     add_models,
+    add_classify,
+    add_rules,
 };
 
 int fail(std::string line) {

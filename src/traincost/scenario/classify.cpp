@@ -189,8 +189,8 @@ Classification classify(const catalog::Chip& chip, const Question& question, con
   answer.headroom = headroom(answer.figures, answer.findings);
   const auto decision = decide(answer.findings);
   if (decision.open) {
-    answer.refusal = fmt::format("{}: cannot be classified on {}: {} is not known, and {} asks for it", chip.id,
-                                 to_string(question.as_of), missing_text(*decision.open), decision.open->rule->id);
+    answer.refusal = fmt::format("{}: cannot be classified on {}: {} asks for figures that are not known: {}", chip.id,
+                                 to_string(question.as_of), decision.open->rule->id, missing_text(*decision.open));
     return answer;
   }
   answer.class_name = class_of(decision);
