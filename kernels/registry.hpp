@@ -55,7 +55,7 @@ const std::vector<Case>& cases();
 /// cases() is first called, after the catalogue can be read.
 bool register_case(std::function<Case()> make);
 
-/// Element by element; an element passes if it is within `absolute` or `relative`, and NaNs must meet NaNs.
+/// Exact where bits must agree, close in direction, and within `absolute` or `relative`.
 bool is_within(const Deviation& deviation, const Tolerance& tolerance);
 
 }  // namespace traincost::kernels

@@ -210,21 +210,16 @@ __global__ void __launch_bounds__(kThreads) moe_gate_backward_kernel(BackwardPar
     // d share / d logit: softmax's own; a sigmoid's logarithmic derivative is 1 - sigmoid.
     const float mine = share * (g - mean) * (is_softmax ? 1.0F : 1.0F - part);
 
-    float grad[kPerLane];
-#pragma unroll
-    for (int i = 0; i < kPerLane; ++i)
-      grad[i] = s.scoring == Scoring::softmax ? -quotient(exp_above(row.score[i], largest), all) * mean : 0.0F;
-    for (int j = 0; j < s.topk; ++j) {
-      const int id = __shfl_sync(kFullMask, my_id, j);
-      const float of_rank = __shfl_sync(kFullMask, mine, j);
-#pragma unroll
-      for (int i = 0; i < kPerLane; ++i) grad[i] = i * kWarpSize + lane == id ? of_rank : grad[i];
-    }
+    float* grad_logits = p.grad_logits + row_offset(t, s.num_experts);
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
       const int expert = i * kWarpSize + lane;
-      if (expert < s.num_experts) p.grad_logits[row_offset(t, s.num_experts) + expert] = grad[i];
+      if (expert >= s.num_experts) continue;
+      const bool is_in_sum = s.scoring == Scoring::softmax;
+      grad_logits[expert] = is_in_sum ? -quotient(exp_above(row.score[i], largest), all) * mean : 0.0F;
     }
+    __syncwarp();  // the selected overwrite what another lane has just written
+    if (is_selected) grad_logits[my_id] = mine;
   }
 }
 

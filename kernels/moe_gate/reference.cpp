@@ -41,6 +41,7 @@ std::vector<int> candidates(const std::vector<std::uint32_t>& keys, const Shape&
   if (s.num_groups == 1) return range(0, s.num_experts);
   const int per_group = s.num_experts / s.num_groups;
   std::vector<std::uint32_t> group_keys;
+  group_keys.reserve(s.num_groups);
   for (int g = 0; g < s.num_groups; ++g) {
     const auto two = best(range(g * per_group, (g + 1) * per_group), keys, 2);
     group_keys.push_back(group_key(keys[two[0]], two.size() == 2 ? keys[two[1]] : 0));
@@ -54,6 +55,7 @@ std::vector<int> candidates(const std::vector<std::uint32_t>& keys, const Shape&
 /// What each expert's weight is proportional to, in fp64; NaN scores have none.
 std::vector<double> parts_of(const std::vector<float>& scores, Scoring scoring) {
   std::vector<double> parts;
+  parts.reserve(scores.size());
   double largest = -FLT_MAX;
   for (const float x : scores)
     if (!std::isnan(x)) largest = std::max<double>(largest, x);

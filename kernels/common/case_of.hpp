@@ -1,0 +1,32 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <kernels/registry.hpp>
+
+namespace traincost::kernels {
+
+/// A case whose providers all take one problem. A problem has shape(): its registry Shape. A provider's State is built
+/// from a problem and has launch(stream) and deviation().
+template <class State, class Problem>
+Provider provider(std::string name, int min_compute_capability, const std::vector<Problem>& problems) {
+  return {std::move(name), min_compute_capability, [problems](std::size_t index) {
+            const auto state = std::make_shared<State>(problems.at(index));
+            return Instance{[state](cudaStream_t stream) { state->launch(stream); },
+                            [state] { return state->deviation(); }};
+          }};
+}
+
+template <class Problem>
+std::vector<Shape> shapes_of(const std::vector<Problem>& problems) {
+  std::vector<Shape> shapes;
+  shapes.reserve(problems.size());
+  for (const auto& problem : problems) shapes.push_back(problem.shape());
+  return shapes;
+}
+
+}  // namespace traincost::kernels

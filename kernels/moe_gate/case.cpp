@@ -1,0 +1,101 @@
+#include <algorithm>
+#include <cstring>
+
+#include <traincost/work/moe.hpp>
+
+#include <kernels/common/case_of.hpp>
+#include <kernels/common/deviation.hpp>
+#include <kernels/common/device_buffer.hpp>
+#include <kernels/common/moe_models.hpp>
+#include <kernels/common/random.hpp>
+#include <kernels/moe_gate/moe_gate.hpp>
+
+namespace traincost::kernels {
+namespace {
+
+struct GateProblem {
+  std::string label;
+  moe_gate::Shape gate;
+
+  Shape shape() const {
+    const work::MoeGate op{static_cast<double>(gate.tokens), static_cast<double>(gate.num_experts),
+                           static_cast<double>(gate.topk)};
+    return {label, work::flops(op), work::bytes(op)};
+  }
+};
+
+moe_gate::Shape gate_of(const catalog::Model& model, int tokens) {
+  const bool is_grouped = model.num_groups > 1;
+  return {.tokens = tokens,
+          .num_experts = static_cast<int>(model.num_experts),
+          .topk = static_cast<int>(model.topk),
+          .num_groups = is_grouped ? static_cast<int>(model.num_groups) : 1,
+          .topk_groups = is_grouped ? static_cast<int>(model.topk_groups) : 1,
+          .scoring = is_grouped ? moe_gate::Scoring::sigmoid : moe_gate::Scoring::softmax_renormalized};
+}
+
+std::vector<GateProblem> problems() {
+  std::vector<GateProblem> all;
+  for (const auto& model : moe_models())
+    for (const int tokens : kTokenCounts) all.push_back({label(model, tokens), gate_of(model, tokens)});
+  return all;
+}
+
+struct Inputs {
+  explicit Inputs(const GateProblem& problem)
+      : gate(problem.gate),
+        logits(random_floats(static_cast<std::size_t>(gate.tokens * gate.num_experts), -4, 4, 1)),
+        device_logits(logits) {}
+
+  moe_gate::Shape gate;
+  std::vector<float> logits;
+  DeviceBuffer<float> device_logits;
+};
+
+/// The histogram grows with every launch, so it is timed here and checked by the tests.
+class Gate : Inputs {
+ public:
+  explicit Gate(const GateProblem& problem)
+      : Inputs(problem), ids_(slots()), weights_(slots()), load_(static_cast<std::size_t>(gate.num_experts)) {
+    load_.fill_bytes(0);
+  }
+
+  void launch(cudaStream_t stream) const {
+    moe_gate::launch(moe_gate::Params{.shape = gate,
+                                      .logits = device_logits.data(),
+                                      .ids = ids_.data(),
+                                      .weights = weights_.data(),
+                                      .load = load_.data()},
+                     stream);
+  }
+
+  Deviation deviation() const {
+    std::vector<int> ids(slots());
+    std::vector<float> weights(slots());
+    moe_gate::reference(
+        moe_gate::Params{.shape = gate, .logits = logits.data(), .ids = ids.data(), .weights = weights.data()});
+    Deviation d = kernels::deviation(weights_.to_host(), weights);
+    d.is_exact = ids_.to_host() == ids;
+    return d;
+  }
+
+ private:
+  std::size_t slots() const { return static_cast<std::size_t>(gate.tokens * gate.topk); }
+
+  DeviceBuffer<int> ids_;
+  DeviceBuffer<float> weights_;
+  DeviceBuffer<int> load_;
+};
+
+Case make_gate() {
+  const auto all = problems();
+  return {.name = "moe_gate",
+          .shapes = shapes_of(all),
+          .providers = {provider<Gate>("traincost", 80, all)},
+          .tolerance = {.absolute = 1e-5, .relative = 1e-5, .cosine = 1e-10}};
+}
+
+const bool kIsRegistered = register_case(make_gate);
+
+}  // namespace
+}  // namespace traincost::kernels

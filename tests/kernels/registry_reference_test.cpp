@@ -1,0 +1,52 @@
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include <kernels/registry.hpp>
+
+namespace traincost::kernels {
+namespace {
+
+TEST(Registry, EveryCaseHasShapesWithWorkAndOurOwnProvider) {
+  std::set<std::string> names;
+  for (const Case& c : cases()) {
+    EXPECT_TRUE(names.insert(c.name).second) << c.name;
+    ASSERT_FALSE(c.providers.empty()) << c.name;
+    EXPECT_EQ(c.providers.front().name, "traincost") << c.name;
+    EXPECT_GE(c.shapes.size(), 10U) << c.name;
+    std::set<std::string> labels;
+    for (const Shape& s : c.shapes) {
+      EXPECT_TRUE(labels.insert(s.label).second) << c.name << ' ' << s.label;
+      EXPECT_GT(s.bytes.value, 0) << c.name << ' ' << s.label;
+      EXPECT_GE(s.flops.value, 0) << c.name << ' ' << s.label;
+    }
+  }
+  for (const char* name :
+       {"moe_gate", "moe_index", "moe_permute", "moe_combine", "moe_combine_backward", "grouped_gemm",
+        "grouped_gemm_input_gradient", "grouped_gemm_weight_gradient", "quantize_1x128", "quantize_128x128"})
+    EXPECT_TRUE(names.contains(name)) << name;
+}
+
+TEST(Registry, CountsTheWorkOfDeepSeekV3) {
+  for (const Case& c : cases())
+    for (const Shape& s : c.shapes) {
+      if (c.name == "grouped_gemm" && s.label == "deepseek-v3 8x4096 up and gate") {
+        EXPECT_EQ(s.flops.value, 2.0 * 8 * 4096 * 4096 * 7168);
+      }
+      if (c.name == "moe_permute" && s.label == "deepseek-v3 tokens=4096 bf16") {
+        EXPECT_EQ(s.bytes.value, 4096.0 * 7168 * 2 * 9 + 4096 * 8 * 4);
+      }
+    }
+}
+
+TEST(Registry, AToleranceJudgesADeviation) {
+  const Tolerance t{.absolute = 1e-3, .relative = 1e-2, .cosine = 1e-5};
+  EXPECT_TRUE(is_within({.absolute = 5e-4, .relative = 1}, t));
+  EXPECT_TRUE(is_within({.absolute = 1, .relative = 5e-3}, t));
+  EXPECT_FALSE(is_within({.absolute = 2e-3, .relative = 2e-2}, t));
+  EXPECT_FALSE(is_within({.cosine = 1e-4}, t));
+  EXPECT_FALSE(is_within({.is_exact = false}, t));
+}
+
+}  // namespace
+}  // namespace traincost::kernels
