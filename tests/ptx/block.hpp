@@ -1,0 +1,27 @@
+#pragma once
+
+#include "isa.hpp"
+
+namespace ptx {
+
+enum class Step : std::uint8_t { kDone, kWaits, kYields };
+
+[[nodiscard]] std::unique_ptr<Block> make_block(Launch& launch);
+void start_block(Block& block, Dim id);
+
+/// Runs until all warps have exited (kDone) or all that can run have used their turn (kYields); a deadlock is a fault.
+Step run_block(Block& block);
+
+/// One turn of a warp.
+Step run_warp(Warp& warp, std::uint64_t turn);
+
+/// A group of lanes comes to a barrier; true when it need not wait.
+bool arrive(Warp& warp, const Op& op, Mask lanes);
+/// Lanes of this warp have exited: barriers that wait only for them complete, unless that is an error.
+void exited(Warp& warp);
+
+/// Who waits where, for the text of a deadlock.
+[[nodiscard]] std::string who_waits(const Block& block);
+[[nodiscard]] std::string who_waits(const Warp& warp);
+
+}  // namespace ptx

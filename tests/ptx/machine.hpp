@@ -1,0 +1,172 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "memory.hpp"
+#include "module.hpp"
+#include "ptx/ptx.hpp"
+#include "race.hpp"
+
+// The machine that executes a program: 32 lanes of a warp step together through the code; lanes that branch apart form
+// groups, each with its own place, which merge again where they meet. The state is explicit, so a warp that waits is
+// simply not stepped: no fibers.
+namespace ptx {
+
+__extension__ typedef unsigned __int128 u128;  // NOLINT(modernize-use-using): __extension__ needs it
+__extension__ typedef __int128 s128;           // NOLINT(modernize-use-using)
+
+using Mask = std::uint32_t;
+inline constexpr int kLanes = 32;
+inline constexpr Mask kAll = 0xffffffffU;
+
+// Generic addresses (PTX ISA 5.1): global memory lies at its host address, the other spaces in windows that no host
+// address reaches.
+inline constexpr std::uint64_t kSharedWindow = std::uint64_t{1} << 60;
+inline constexpr std::uint64_t kLocalWindow = std::uint64_t{1} << 61;
+
+struct Warp;
+struct Op;
+using Handler = void (*)(Warp&, const Op&, Mask);
+
+enum class Space : std::uint8_t { kGeneric, kGlobal, kShared, kLocal, kParameter };
+
+/// Where the 32 values of an operand lie: in the warp's registers or among the program's constants.
+struct Operand {
+  std::uint32_t offset = 0;
+  std::uint8_t constant = 0;
+  std::uint8_t bytes = 4;  // of one lane as declared; 0: a predicate, one bit a lane
+  bool negated = false;    // of a predicate
+  bool sink = false;       // "_"
+};
+
+enum class Flow : std::uint8_t { kStraight, kBranch, kIndexedBranch, kExit, kWarpSync, kBarrier, kYield };
+
+struct Op {
+  Handler run = nullptr;
+  const Operand* arg = nullptr;  // vectors flattened
+  std::uint32_t args = 0;
+  std::array<std::int64_t, 2> displacement{};  // of the addresses among the operands
+  Operand guard{};
+  bool guarded = false;
+  Flow flow = Flow::kStraight;
+  Class kind = Class::kInteger;
+  Space space = Space::kGeneric;
+  std::uint8_t vector = 1;   // elements of a vector access
+  std::uint8_t size = 0;     // bytes of an element
+  bool strong = false;       // volatile, relaxed, acquire, release: no race among themselves
+  std::uint32_t mode = 0;    // what the handler's family needs beyond its types
+  std::int32_t member = -1;  // operand that holds the member mask of a warp instruction; -1: all lanes of the warp
+  std::uint32_t target = 0;
+  const Instruction* text = nullptr;
+};
+
+struct ParameterSlot {
+  std::size_t offset = 0;
+  std::size_t bytes = 0;
+};
+
+struct Program {
+  std::string kernel;
+  std::vector<Op> ops;
+  std::vector<std::unique_ptr<Operand[]>> operands;
+  std::vector<std::vector<std::uint32_t>> branch_tables;
+  std::size_t register_bytes = 0;  // of a warp
+  std::size_t local_bytes = 0;     // of a lane
+  std::size_t parameter_bytes = 0;
+  std::vector<ParameterSlot> parameters;
+  std::size_t static_shared_bytes = 0;
+  std::vector<ParameterSlot> shared_variables;           // the gaps between them are out of bounds
+  std::vector<std::pair<std::string, Operand>> special;  // %tid.x -> its register
+  // Constants: one stride of 256 bytes each in three pools, for 16-, 32- and 64-bit readers.
+  std::vector<std::uint64_t> constants;
+  std::array<std::vector<std::uint64_t>, 4> pools;
+  const Module* module = nullptr;
+};
+
+struct Dim {
+  std::uint32_t x = 1, y = 1, z = 1;
+  [[nodiscard]] std::uint64_t count() const { return std::uint64_t{x} * y * z; }
+};
+
+struct AsyncCopy {
+  const Op* op = nullptr;
+  std::uint32_t lane = 0;
+  std::uint32_t to = 0;  // shared address
+  std::uint64_t from = 0;
+  std::uint32_t bytes = 0;
+  std::uint32_t source_bytes = 0;  // the rest is zero
+  std::uint32_t group = 0;
+};
+
+struct Group {
+  enum class State : std::uint8_t { kReady, kMeeting, kBarrier } state = State::kReady;
+  std::uint32_t pc = 0;
+  Mask lanes = 0;
+};
+
+struct Block;
+
+struct Warp {
+  std::array<std::array<std::byte*, 4>, 2> base{};  // [constant][log2 bytes]
+  Block* block = nullptr;
+  std::uint32_t index = 0;
+  Mask exists = 0;
+  Mask exited = 0;
+  std::vector<Group> groups;
+  std::vector<std::uint64_t> registers;
+  std::vector<std::byte> local;  // [lane][local_bytes]
+  std::vector<AsyncCopy> copies;
+  std::array<std::uint32_t, kLanes> open_group{};  // number of the cp.async group that is being filled
+  std::array<std::uint32_t, kLanes> carry{};       // CC.CF
+  const Op* last_exit = nullptr;
+
+  [[nodiscard]] std::uint32_t thread(std::uint32_t lane) const { return index * kLanes + lane; }
+};
+
+struct Barrier {
+  std::uint32_t arrived = 0;   // threads
+  std::uint32_t expected = 0;  // threads; 0: nobody came yet
+  std::uint32_t count = 0;     // bar.red
+  bool all = true;
+  bool any = false;
+  bool whole_block = false;
+  Clock clock;
+};
+
+struct Launch;
+
+struct Block {
+  Launch* launch = nullptr;
+  Dim id;
+  std::vector<std::unique_ptr<Warp>> warps;
+  std::vector<std::byte> shared;
+  std::vector<std::uint8_t> shadow;
+  std::array<Barrier, 16> barriers;
+  std::unique_ptr<Races> races;
+};
+
+struct Launch {
+  const Program* program = nullptr;
+  Dim grid, block;
+  std::vector<std::byte> parameters{};
+  std::size_t dynamic_shared = 0;
+  Options options;
+  Counters* counters = nullptr;
+  std::mt19937_64 random{};
+  std::uint64_t steps = 0;
+};
+
+/// Runs the grid to its end; throws KernelFault.
+void run(Launch& launch);
+
+/// Ends the launch: the text names kernel, block, thread, line and instruction. `lane` -1: the warp as a whole.
+[[noreturn]] void fault(const Warp& warp, const Op& op, int lane, const std::string& what);
+[[nodiscard]] std::string place(const Program& program, const Op& op);
+
+}  // namespace ptx

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+// Global memory: every allocation with its bounds and, byte by byte, whether something wrote it.
+namespace ptx {
+
+/// The state of a byte in a shadow map. Fresh pages of a map are zero, hence kUnwritten.
+enum : std::uint8_t { kUnwritten = 0, kWritten = 1, kGap = 2, kInFlight = 3 };
+
+inline constexpr std::size_t kSector = 32;  // bytes that DRAM and L2 move at least
+
+struct Allocation {
+  std::byte* base = nullptr;
+  std::size_t bytes = 0;
+  std::uint8_t* shadow = nullptr;     // [bytes]
+  std::string name;                   // of a __device__ variable
+  bool pinned = false;                // host memory: the host writes it unseen
+  std::vector<std::uint64_t> loaded;  // one bit a sector, empty until something is counted
+  std::vector<std::uint64_t> stored;
+
+  [[nodiscard]] bool contains(std::uint64_t address, std::size_t size) const {
+    const std::uint64_t offset = address - reinterpret_cast<std::uint64_t>(base);
+    return offset < bytes && size <= bytes - offset;
+  }
+  [[nodiscard]] std::uint8_t* shadow_of(std::uint64_t address) const {
+    return shadow + (address - reinterpret_cast<std::uint64_t>(base));
+  }
+};
+
+class Memory {
+ public:
+  Memory() = default;
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  ~Memory();
+
+  void* allocate(std::size_t bytes, const std::string& name = {});
+  bool release(void* base);  // false: no such allocation
+  void reset();
+
+  [[nodiscard]] Allocation* find(std::uint64_t address);
+  /// For an error text: the nearest allocation and where the address lies.
+  [[nodiscard]] std::string describe(std::uint64_t address) const;
+
+  /// Host-side writes (cudaMemcpy, cudaMemset); false when [to, to + bytes) is no device memory.
+  bool mark(const void* to, std::size_t bytes, std::uint8_t state);
+  [[nodiscard]] std::size_t count(const void* from, std::size_t bytes, std::uint8_t state);
+
+  [[nodiscard]] std::uint64_t distinct_sectors(bool stored) const;
+  void reset_sectors();
+
+ private:
+  std::map<std::uint64_t, std::unique_ptr<Allocation>> allocations_;  // by base
+  std::map<std::uint64_t, std::size_t> freed_;                        // recently: for error texts
+};
+
+Memory& memory();
+
+}  // namespace ptx
