@@ -13,10 +13,7 @@ namespace {
 constexpr int kBadInput = 2;
 
 constexpr void (*kCommands[])(CLI::App&) = {
-    add_chips,
-    add_models,
-    add_classify,
-    add_rules,
+    add_chips, add_models, add_classify, add_rules, add_estimate, add_compare, add_validate,
 };
 
 int fail(std::string line) {

@@ -1,0 +1,60 @@
+#include <memory>
+#include <vector>
+
+#include <traincost/app/command.hpp>
+#include <traincost/app/lookup.hpp>
+#include <traincost/app/run_options.hpp>
+#include <traincost/report/comparison.hpp>
+#include <traincost/units/error.hpp>
+
+namespace traincost::app {
+namespace {
+
+struct Options {
+  RunOptions run;
+  std::vector<std::string> chips;
+  report::Format format = report::Format::table;
+};
+
+// A chip that cannot run the job, or whose figures are not known, gets a line that says so.
+report::Compared compared(cost::Request request, const catalog::Chip& chip, const calibrate::Efficiency& efficiency,
+                          const std::vector<catalog::Price>& prices) {
+  report::Compared out{.chip = chip.id};
+  request.chip = chip;
+  try {
+    request.cluster = catalog::default_cluster(chip);
+    out.estimate = cost::estimate(request, efficiency, prices, catalog::operating());
+  } catch (const InputError& why) {
+    out.why_not = why.what();
+  }
+  return out;
+}
+
+std::string run(const Options& o) {
+  const cost::Request request = request_of(o.run);
+  std::vector<catalog::Chip> chips;
+  for (const auto& name : o.chips) chips.push_back(chip_named(name));
+  const auto efficiency = efficiency_of(o.run.calibration);
+  const auto prices = prices_of(o.run);
+  std::vector<report::Compared> rows;
+  for (const auto& chip : chips) rows.push_back(compared(request, chip, efficiency, prices));
+  return report::comparison(rows, o.format);
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command = add_command(
+      app, "compare", "The same run on several chips, and which part of a step makes the difference",
+      "  traincost compare --model deepseek-v3 --chips h100-sxm5-80gb,h800-sxm5-80gb --gpus 2048 --tokens 14.8e12\n"
+      "  traincost compare --model llama-3-70b --chips h200,b200,mi300x --gpus 1024 --tokens 15e12 --format csv");
+  add_run_options(*command, o->run);
+  command->add_option("--chips", o->chips, "chips of the catalogue; the others are compared with the first")
+      ->delimiter(',')
+      ->required();
+  add_format(*command, o->format);
+  command->callback([o] { print(run(*o)); });
+}
+
+}  // namespace traincost::app

@@ -1,0 +1,89 @@
+#include <fmt/format.h>
+
+#include <traincost/app/command.hpp>
+#include <traincost/app/lookup.hpp>
+#include <traincost/app/run_options.hpp>
+#include <traincost/catalog/text_file.hpp>
+#include <traincost/measure/csv.hpp>
+#include <traincost/units/error.hpp>
+
+namespace traincost::app {
+namespace {
+
+// A calibration is at most a few megabytes.
+constexpr std::size_t kMaxCalibrationBytes = std::size_t{64} << 20;
+
+template <class T, class Parse>
+std::optional<T> parsed(const char* option, const std::string& text, Parse parse, const char* expected) {
+  if (text.empty()) return std::nullopt;
+  const std::optional<T> value = parse(text);
+  if (!value) throw InputError(fmt::format("{}: '{}', expected {}", option, text.substr(0, 80), expected));
+  return value;
+}
+
+}  // namespace
+
+void add_run_options(CLI::App& command, RunOptions& o) {
+  auto* model = command.add_option("--model", o.model, "a model of the catalogue (traincost models)");
+  command.add_option("--model-file", o.model_file, "a model of your own, a TOML file")->excludes(model);
+  add_count(command, "--gpus", o.gpus, "how many GPUs")->required();
+  add_positive(command, "--tokens", o.tokens, "tokens of the whole run (default: as the model's publisher trained it)");
+  command.add_option("--calibration", o.calibration, "efficiency surfaces from `traincost calibrate`, a JSON file");
+
+  constexpr const char* kLayout = "Layout (default: the published one where it fits, else the fastest found that fits)";
+  CLI::App& layout = *command.add_option_group(kLayout);
+  add_count(layout, "--batch", o.global_batch, "sequences of an optimizer step");
+  add_count(layout, "--seq", o.seq_len, "tokens of a sequence");
+  add_count(layout, "--tp", o.tensor_par, "tensor parallelism");
+  add_count(layout, "--pp", o.pipeline_par, "pipeline stages");
+  add_count(layout, "--cp", o.context_par, "context parallelism");
+  add_count(layout, "--ep", o.expert_par, "expert parallelism");
+  add_count(layout, "--micro-batch", o.micro_batch, "sequences of a data-parallel rank per forward pass");
+  add_count(layout, "--interleave", o.interleave, "virtual stages of a pipeline stage");
+  layout.add_option("--schedule", o.schedule, "1f1b, interleaved, zero_bubble or dual_pipe");
+  layout.add_option("--recompute", o.recompute, "none, selective or full");
+  layout.add_option("--sharding", o.sharding, "none, zero1, zero2 or zero3");
+  layout.add_option("--dtype", o.dtype, "of the matrix products: bf16, fp8, fp8_block, mxfp8 ...");
+  add_positive(command, "--usd-per-gpu-hour", o.usd_per_gpu_hour, "instead of the catalogue's prices");
+  command.add_option("--price-file", o.price_files, "prices of your own, TOML files, instead of the catalogue's");
+}
+
+cost::Request request_of(const RunOptions& o) {
+  if (o.model.empty() && o.model_file.empty()) throw InputError("--model or --model-file is required");
+  cost::Request request;
+  request.model = o.model_file.empty() ? model_named(o.model)
+                                       : catalog::parse_model(catalog::read_text_file(o.model_file), o.model_file);
+  request.gpus = *o.gpus;
+  const auto published = request.model.published_tokens;
+  if (!o.tokens && !published)
+    throw InputError(fmt::format("--tokens is required: none is published for {}", request.model.id));
+  request.tokens = o.tokens ? *o.tokens : *published;
+  request.global_batch = o.global_batch;
+  request.seq_len = o.seq_len;
+  request.tensor_par = o.tensor_par;
+  request.pipeline_par = o.pipeline_par;
+  request.context_par = o.context_par;
+  request.expert_par = o.expert_par;
+  request.micro_batch = o.micro_batch;
+  request.interleave = o.interleave;
+  request.usd_per_gpu_hour = o.usd_per_gpu_hour;
+  request.schedule = parsed<cost::Schedule>("--schedule", o.schedule, cost::parse_schedule,
+                                            "1f1b, interleaved, zero_bubble or dual_pipe");
+  request.recompute =
+      parsed<cost::Recompute>("--recompute", o.recompute, cost::parse_recompute, "none, selective or full");
+  request.sharding =
+      parsed<cost::Sharding>("--sharding", o.sharding, cost::parse_sharding, "none, zero1, zero2 or zero3");
+  request.dtype = parsed<work::Dtype>("--dtype", o.dtype, work::parse_dtype, "bf16, fp16, fp8, fp8_block, mxfp8 ...");
+  return request;
+}
+
+std::vector<catalog::Price> prices_of(const RunOptions& o) {
+  return catalog::prices_with({o.price_files.begin(), o.price_files.end()});
+}
+
+calibrate::Efficiency efficiency_of(const std::string& calibration_file) {
+  if (calibration_file.empty()) return calibrate::default_efficiency();
+  return calibrate::from_json(measure::read_text(calibration_file, kMaxCalibrationBytes), calibration_file);
+}
+
+}  // namespace traincost::app

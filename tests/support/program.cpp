@@ -1,0 +1,88 @@
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include <support/program.hpp>
+
+namespace traincost::test {
+namespace fs = std::filesystem;
+namespace {
+
+/// Made on first use, gone when the process ends.
+struct Scratch {
+  fs::path path = fs::temp_directory_path() / ("traincost_test_" + std::to_string(getpid()));
+  Scratch() {
+    fs::create_directories(path);
+    fs::create_directory_symlink(fs::path(TRAINCOST_SOURCE_DIR) / "results", path / "results");
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+};
+
+const fs::path& folder() {
+  static const Scratch kScratch;
+  return kScratch.path;
+}
+
+std::string trimmed(const std::string& text) {
+  const auto begin = text.find_first_not_of(" \t");
+  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
+}
+
+}  // namespace
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string scratch() { return folder().string(); }
+
+std::string scratch_file(const std::string& name, const std::string& text) {
+  const fs::path path = folder() / name;
+  std::ofstream(path, std::ios::binary) << text;
+  return path.string();
+}
+
+Result run(const std::string& arguments) {
+  const std::string out = (folder() / "stdout").string(), err = (folder() / "stderr").string();
+  const std::string command =
+      "cd '" + scratch() + "' && '" TRAINCOST_PROGRAM "' " + arguments + " >'" + out + "' 2>'" + err + "'";
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out), read_file(err)};
+}
+
+std::vector<std::string> examples(const std::string& help) {
+  std::vector<std::string> out;
+  std::istringstream lines(help.substr(std::min(help.find("Examples:"), help.size())));
+  const std::string program = "traincost ";
+  for (std::string line; std::getline(lines, line);)
+    if (trimmed(line).rfind(program, 0) == 0) out.push_back(trimmed(line).substr(program.size()));
+  return out;
+}
+
+std::vector<std::string> verbs() {
+  const std::string help = run("--help").out;
+  std::vector<std::string> out;
+  std::istringstream lines(help.substr(std::min(help.find("Subcommands:"), help.size())));
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    std::istringstream words(line);
+    std::string verb;
+    // Continuation lines of a description are indented further.
+    if (words >> verb && line.rfind("  ", 0) == 0 && line[2] != ' ') out.push_back(verb);
+  }
+  return out;
+}
+
+}  // namespace traincost::test
