@@ -184,7 +184,7 @@ __global__ void __launch_bounds__(kThreads) moe_gate_kernel(Params p) {
 /// The derivative of the weight of rank j by the selected scores gives lane j its gradient; softmax over all experts
 /// also gives every other expert -p_e * sum_j(g_j p_j).
 template <int kPerLane, class Logit>
-__global__ void __launch_bounds__(kThreads) moe_gate_backward_kernel(BackwardParams p) {
+__global__ void __launch_bounds__(kThreads, kBlocksPerSm) moe_gate_backward_kernel(BackwardParams p) {
   const Shape& s = p.shape;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
