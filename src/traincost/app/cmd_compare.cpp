@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <vector>
 
@@ -30,12 +32,30 @@ report::Compared compared(cost::Request request, const catalog::Chip& chip, cons
   return out;
 }
 
+// A rental holds the owner's margin, an amortised purchase does not: chips compare on one footing only. The first kind
+// of price that is known for all of them; all kinds where none is.
+std::vector<catalog::Price> on_one_footing(const std::vector<catalog::Price>& prices,
+                                           const std::vector<catalog::Chip>& chips) {
+  for (const auto kind : {catalog::PriceKind::rental, catalog::PriceKind::purchase}) {
+    const bool is_common = std::all_of(chips.begin(), chips.end(), [&](const catalog::Chip& chip) {
+      const auto tdp = chip.tdp_watts.value_or(units::Watts{});
+      return catalog::hourly_price(chip.id, tdp, prices, catalog::operating(), kind).has_value();
+    });
+    if (!is_common) continue;
+    std::vector<catalog::Price> out;
+    std::copy_if(prices.begin(), prices.end(), std::back_inserter(out),
+                 [kind](const catalog::Price& price) { return price.kind == kind; });
+    return out;
+  }
+  return prices;
+}
+
 std::string run(const Options& o) {
   const cost::Request request = request_of(o.run);
   std::vector<catalog::Chip> chips;
   for (const auto& name : o.chips) chips.push_back(chip_named(name));
   const auto efficiency = efficiency_of(o.run.calibration);
-  const auto prices = prices_of(o.run);
+  const auto prices = on_one_footing(prices_of(o.run), chips);
   std::vector<report::Compared> rows;
   for (const auto& chip : chips) rows.push_back(compared(request, chip, efficiency, prices));
   return report::comparison(rows, o.format);

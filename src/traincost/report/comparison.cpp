@@ -11,7 +11,7 @@
 namespace traincost::report {
 namespace {
 
-constexpr std::size_t kShownDifferences = 6;
+constexpr std::size_t kShownDifferences = 4;
 
 Table chips_table(const std::vector<Compared>& chips) {
   Table table{.columns = {{"chip", "chip"},
@@ -27,6 +27,7 @@ Table chips_table(const std::vector<Compared>& chips) {
                           {"mfu", "MFU %", 0.01, 1},
                           {"limit", "waits most for"},
                           {"layout", "layout"},
+                          {"price_basis", "price"},
                           {"why_not", ""}}};
   for (const auto& c : chips) {
     if (!c.estimate) {
@@ -40,7 +41,7 @@ Table chips_table(const std::vector<Compared>& chips) {
     table.rows.push_back({c.chip, b.step_seconds.p50, b.step_seconds.p5, b.step_seconds.p95, b.days.p50,
                           b.gpu_hours.p50, b.usd.p50, b.energy_kwh.p50, b.memory_bytes.p50, c.estimate->fits,
                           c.estimate->step.mfu, cost::limit(c.estimate->step), describe(c.estimate->job.layout),
-                          Cell{}});
+                          b.price_basis, Cell{}});
   }
   return table;
 }
@@ -71,8 +72,12 @@ std::string text(const std::vector<Compared>& chips) {
                             grouped(c.estimate->job.layout.gpus, 0));
       break;
     }
-  return fmt::format("{}\n\n{}\nWhat makes the difference to {}\n\n{}", heading, aligned(chips_table(chips)),
-                     chips.front().chip, aligned(differences_table(chips)));
+  const Table all = chips_table(chips);
+  const Table totals = select(all, {"chip", "step_seconds", "step_seconds_p5", "step_seconds_p95", "days", "gpu_hours",
+                                    "usd", "energy_kwh", "memory_bytes", "fits_memory", "mfu", "limit"});
+  const Table basis = select(all, {"chip", "layout", "price_basis", "why_not"});
+  return fmt::format("{}\n\n{}\nWhat makes the difference to {}\n\n{}\nWhat each rests on\n\n{}", heading,
+                     aligned(totals), chips.front().chip, aligned(differences_table(chips)), aligned(basis));
 }
 
 }  // namespace

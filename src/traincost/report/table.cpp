@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include <traincost/report/number.hpp>
 #include <traincost/report/table.hpp>
@@ -41,7 +42,7 @@ Json json_cell(const Cell& cell) {
 
 Json json_row(const Table& table, const std::vector<Cell>& row) {
   Json object = Json::object();
-  for (std::size_t i = 0; i < table.columns.size(); ++i) object[table.columns[i].key] = json_cell(row[i]);
+  for (std::size_t i = 0; i < table.columns.size(); ++i) object[table.columns[i].key] = json_cell(row.at(i));
   return object;
 }
 
@@ -68,7 +69,7 @@ Shown shown(const Table& table) {
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
     header.push_back(table.columns[i].title);
     const bool has_number =
-        std::any_of(table.rows.begin(), table.rows.end(), [i](const auto& row) { return is_number(row[i]); });
+        std::any_of(table.rows.begin(), table.rows.end(), [i](const auto& row) { return is_number(row.at(i)); });
     out.is_right.push_back(has_number || table.columns[i].is_right);
   }
   out.lines.push_back(header);
@@ -89,6 +90,20 @@ std::string trimmed(std::string text) {
 }
 
 }  // namespace
+
+Table select(const Table& table, const std::vector<std::string>& keys) {
+  Table out;
+  out.rows.resize(table.rows.size());
+  for (const auto& key : keys) {
+    const auto found = std::find_if(table.columns.begin(), table.columns.end(),
+                                    [&key](const Column& column) { return column.key == key; });
+    if (found == table.columns.end()) throw std::out_of_range("no column " + key);
+    const auto at = static_cast<std::size_t>(found - table.columns.begin());
+    out.columns.push_back(*found);
+    for (std::size_t row = 0; row < table.rows.size(); ++row) out.rows[row].push_back(table.rows[row].at(at));
+  }
+  return out;
+}
 
 std::string aligned(const Table& table) {
   const Shown s = shown(table);

@@ -35,6 +35,9 @@ struct Table {
   std::vector<std::vector<Cell>> rows;
 };
 
+/// The columns with these keys, in this order. Throws std::out_of_range for a key that is not there.
+Table select(const Table& table, const std::vector<std::string>& keys);
+
 std::string aligned(const Table& table);
 std::string markdown(const Table& table);
 std::string csv(const Table& table);
