@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <optional>
 
 #include "error.hpp"
 #include "isa.hpp"
@@ -177,13 +178,12 @@ class Loader {
     return nullptr;
   }
 
-  Operand find_register(const Frame& frame, const Instruction& text, const std::string& name) {
+  static std::optional<Operand> declared_register(const Frame& frame, const std::string& name) {
     if (const auto found = frame.registers.find(name); found != frame.registers.end()) {
-      if (frame.families.find(name) == frame.families.end()) return found->second;
+      if (!frame.families.contains(name)) return found->second;
     }
-    const std::size_t digits = name.find_last_not_of("0123456789") + 1;
-    // The prefix may itself end in a digit: try every split.
-    for (std::size_t split = digits; split < name.size(); ++split) {
+    // The prefix of a family may itself end in a digit: try every split.
+    for (std::size_t split = name.find_last_not_of("0123456789") + 1; split < name.size(); ++split) {
       const auto family = frame.families.find(name.substr(0, split));
       if (family == frame.families.end()) continue;
       const int number = std::stoi(name.substr(split));
@@ -192,7 +192,12 @@ class Loader {
       operand.offset += static_cast<std::uint32_t>(register_stride(operand.bytes) * static_cast<std::size_t>(number));
       return operand;
     }
-    return special(text, name);
+    return std::nullopt;
+  }
+
+  Operand find_register(const Frame& frame, const Instruction& text, const std::string& name) {
+    const std::optional<Operand> declared = declared_register(frame, name);
+    return declared ? *declared : special(text, name);
   }
 
   Operand special(const Instruction& text, const std::string& name) {
@@ -208,7 +213,7 @@ class Loader {
 
   Operand symbol_operand(const Frame& frame, const Instruction& text, const Arg& arg) {
     if (arg.name == "WARP_SZ") return constant(kLanes);
-    if (frame.registers.contains(arg.name)) return frame.registers.at(arg.name);  // r0 of inline assembly
+    if (const auto declared = declared_register(frame, arg.name)) return *declared;  // r0 of inline assembly
     const Symbol* symbol = find_symbol(frame, arg.name);
     if (symbol == nullptr) fail(text, fmt::format("unknown name {}", arg.name));
     return constant(symbol->value + static_cast<std::uint64_t>(arg.displacement));
@@ -230,8 +235,8 @@ class Loader {
         out.push_back({.sink = true});
         break;
       case Arg::Kind::kAddress: {
-        if (arg.name.starts_with("%") || frame.registers.contains(arg.name)) {
-          out.push_back(find_register(frame, text, arg.name));
+        if (const auto declared = declared_register(frame, arg.name)) {
+          out.push_back(*declared);
         } else if (arg.name.empty()) {
           out.push_back(constant(0));
         } else {
