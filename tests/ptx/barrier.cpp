@@ -1,6 +1,8 @@
+#include <cxxabi.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 
 #include "block.hpp"
@@ -53,10 +55,10 @@ void complete(Block& block, std::uint32_t number) {
   const Op* ops = block.launch->program->ops.data();
   std::shared_ptr<const Clock> clock;
   if (block.races != nullptr) {
-    if (barrier.whole_block) {
+    if (barrier.expected == block_threads(block) && !barrier.one_way) {
       block.races->meet_all();
     } else {
-      clock = std::make_shared<const Clock>(std::move(barrier.clock));
+      clock = std::make_shared<const Clock>(std::move(barrier.clock.clock));
     }
   }
   for (auto& warp : block.warps) {
@@ -115,14 +117,15 @@ bool arrive(Warp& warp, const Op& op, Mask mask) {
           fmt::format("barrier {}: expects {} threads here, {} elsewhere", number, expected, barrier.expected));
   }
   barrier.expected = expected;
-  barrier.whole_block = expected == block_threads(block);
+  // With bar.arrive among them, the arrivals order in one direction only.
+  barrier.one_way = barrier.one_way || op.mode == kBarrierArrive;
   // A last warp of fewer than 32 lanes counts as a whole one.
   const auto absent = static_cast<std::uint32_t>(std::popcount(~warp.exists));
   barrier.arrived +=
       static_cast<std::uint32_t>(std::popcount(mask)) + (op.size != 0 || mask == warp.exists ? absent : 0);
   if (op.size != 0) barrier.arrived += static_cast<std::uint32_t>(std::popcount(warp.exited));
   reduce(warp, op, mask, barrier);
-  if (block.races != nullptr && !barrier.whole_block) {
+  if (block.races != nullptr) {
     each(mask, [&](int lane) { block.races->arrive(warp.thread(static_cast<std::uint32_t>(lane)), barrier.clock); });
   }
   if (barrier.arrived > expected) {
@@ -134,7 +137,7 @@ bool arrive(Warp& warp, const Op& op, Mask mask) {
     group.state = Group::State::kReady;
     ++group.pc;
   }
-  if (barrier.arrived + (barrier.whole_block ? gone_threads(block) : 0) == expected) {
+  if (barrier.arrived + (expected == block_threads(block) ? gone_threads(block) : 0) == expected) {
     complete(block, number);
     return true;
   }
@@ -146,7 +149,7 @@ void exited(Warp& warp) {
   if (block.launch->options.checks.exited_at_barrier || warp.exited != warp.exists) return;
   for (std::uint32_t number = 0; number < block.barriers.size(); ++number) {
     Barrier& barrier = block.barriers[number];
-    if (barrier.expected == 0 || !barrier.whole_block) continue;
+    if (barrier.expected == 0 || barrier.expected != block_threads(block)) continue;
     if (barrier.arrived + gone_threads(block) >= barrier.expected) complete(block, number);
   }
 }
@@ -164,10 +167,16 @@ std::string who_waits(const Warp& warp) {
 }
 
 std::string place(const Program& program, const Op& op) {
-  const auto file = program.module->files.find(op.text->file);
-  if (file == program.module->files.end()) return fmt::format("PTX line {} '{}'", op.text->ptx_line, op.text->opcode);
-  const std::string& path = file->second;
-  return fmt::format("{}:{} '{}'", path.substr(path.rfind('/') + 1), op.text->line, op.text->opcode);
+  const Instruction& text = *op.text;
+  auto line = [&](int file, int number) {
+    const auto found = program.module->files.find(file);
+    if (found == program.module->files.end()) return std::string("unknown line");
+    return fmt::format("{}:{}", found->second.substr(found->second.rfind('/') + 1), number);
+  };
+  if (text.file == 0) return fmt::format("PTX line {} '{}'", text.ptx_line, text.opcode);
+  if (text.outer_file == 0) return fmt::format("{} '{}'", line(text.file, text.line), text.opcode);
+  return fmt::format("{} '{}' (inlined from {})", line(text.outer_file, text.outer_line), text.opcode,
+                     line(text.file, text.line));
 }
 
 void fault(const Warp& warp, const Op& op, int lane, const std::string& what) {
@@ -175,8 +184,12 @@ void fault(const Warp& warp, const Op& op, int lane, const std::string& what) {
   const Dim& id = warp.block->id;
   std::string thread = fmt::format("warp {}", warp.index);
   if (lane >= 0) thread = fmt::format("thread {}", warp.thread(static_cast<std::uint32_t>(lane)));
-  throw KernelFault(fmt::format("kernel {}, block ({},{},{}), {}, {} (PTX line {}): {}", launch.program->kernel, id.x,
-                                id.y, id.z, thread, place(*launch.program, op), op.text->ptx_line, what));
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> readable(
+      abi::__cxa_demangle(launch.program->kernel.c_str(), nullptr, nullptr, &status), &std::free);
+  const std::string kernel = status == 0 ? readable.get() : launch.program->kernel;
+  throw KernelFault(fmt::format("kernel {}, block ({},{},{}), {}, {} (PTX line {}): {}", kernel, id.x, id.y, id.z,
+                                thread, place(*launch.program, op), op.text->ptx_line, what));
 }
 
 }  // namespace ptx

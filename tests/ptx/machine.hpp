@@ -135,8 +135,8 @@ struct Barrier {
   std::uint32_t count = 0;     // bar.red
   bool all = true;
   bool any = false;
-  bool whole_block = false;
-  Clock clock;
+  bool one_way = false;
+  BarrierClock clock;
 };
 
 struct Launch;

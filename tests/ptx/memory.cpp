@@ -16,6 +16,8 @@ constexpr std::size_t kAlign = 256;  // as cudaMalloc
 constexpr std::size_t kPoisonLimit = std::size_t{1}
                                      << 28;  // larger allocations are not filled: their pages stay virtual
 
+constexpr std::size_t kQuarantine = 256;  // freed allocations that are remembered
+
 // Pages come zero and only when touched, so that a test may allocate more than 2^32 bytes.
 void* map_pages(std::size_t bytes) {
   void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -32,7 +34,12 @@ Memory::~Memory() { reset(); }
 
 void Memory::reset() {
   while (!allocations_.empty()) release(allocations_.begin()->second->base);
-  freed_.clear();
+  while (!freed_.empty()) forget_oldest();
+}
+
+void Memory::forget_oldest() {
+  munmap(reinterpret_cast<void*>(freed_.front().first), mapped(freed_.front().second));
+  freed_.pop_front();
 }
 
 void* Memory::allocate(std::size_t bytes, const std::string& name) {
@@ -44,7 +51,6 @@ void* Memory::allocate(std::size_t bytes, const std::string& name) {
   if (bytes <= kPoisonLimit) std::memset(allocation->base, 0xff, bytes);
   void* base = allocation->base;
   const auto key = reinterpret_cast<std::uint64_t>(base);
-  freed_.erase(key);
   allocations_[key] = std::move(allocation);
   return base;
 }
@@ -53,9 +59,12 @@ bool Memory::release(void* base) {
   const auto found = allocations_.find(reinterpret_cast<std::uint64_t>(base));
   if (found == allocations_.end()) return false;
   const Allocation& allocation = *found->second;
-  freed_[found->first] = allocation.bytes;
-  munmap(allocation.base, mapped(allocation.bytes));
   munmap(allocation.shadow, mapped(allocation.bytes));
+  // The pages go back, the addresses stay taken: a kernel that still uses them is told so.
+  mmap(allocation.base, mapped(allocation.bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+       -1, 0);
+  freed_.emplace_back(found->first, allocation.bytes);
+  if (freed_.size() > kQuarantine) forget_oldest();
   allocations_.erase(found);
   return true;
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -56,8 +57,10 @@ class Memory {
   void reset_sectors();
 
  private:
+  void forget_oldest();
+
   std::map<std::uint64_t, std::unique_ptr<Allocation>> allocations_;  // by base
-  std::map<std::uint64_t, std::size_t> freed_;                        // recently: for error texts
+  std::deque<std::pair<std::uint64_t, std::size_t>> freed_;           // their addresses are not used again for a while
 };
 
 Memory& memory();

@@ -29,6 +29,8 @@ struct Instruction {
   int ptx_line = 0;
   int file = 0;  // of the last .loc; 0: none
   int line = 0;
+  int outer_file = 0;  // where the code was inlined, outermost; 0: it was not
+  int outer_line = 0;
   int scope = 0;
 };
 

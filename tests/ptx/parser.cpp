@@ -3,7 +3,7 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
-#include <span>
+#include <map>
 
 #include "error.hpp"
 #include "lexer.hpp"
@@ -227,7 +227,8 @@ class Parser {
     scopes_.assign(1, 0);
     function.scope_parent.assign(1, -1);
     names_.assign(1, {});
-    file_ = line_ = 0;
+    here_ = outer_ = {};
+    inlined_.clear();
     expect("{");
     while (!scopes_.empty()) statement();
     function_ = nullptr;
@@ -259,22 +260,37 @@ class Parser {
     }
   }
 
+  struct Location {
+    int file = 0, line = 0, column = 0;
+    auto operator<=>(const Location&) const = default;
+  };
+  Location read_location() {
+    const auto file = static_cast<int>(integer());
+    const auto line_number = static_cast<int>(integer());
+    return {file, line_number, static_cast<int>(integer())};
+  }
+
   // .loc file line column [, function_name label [+ n], inlined_at file line column]
   void location() {
     ++at_;
-    const auto file = static_cast<int>(integer());
-    const auto line = static_cast<int>(integer());
-    at_ += 1;
-    if (line != 0) {  // line 0: code that belongs to no line; the last one serves a reader better
-      file_ = file;
-      line_ = line;
-    }
+    const Location here = read_location();
+    Location outer;
     if (accept(",")) {
       at_ += 2;
       if (accept("+")) ++at_;
       expect(",");
-      at_ += 4;
+      expect("inlined_at");
+      const Location call = read_location();
+      // The call may itself lie in an inlined function, whose own .loc came before.
+      const auto further = inlined_.find(call);
+      outer = further == inlined_.end() ? call : further->second;
+      inlined_[here] = outer;
+    } else {
+      inlined_.erase(here);
     }
+    if (here.line == 0) return;  // code that belongs to no line; the last one serves a reader better
+    here_ = here;
+    outer_ = outer;
   }
 
   // Names of an inner scope (inline assembly, call sequences) get a number so that they stay apart.
@@ -310,7 +326,12 @@ class Parser {
   }
 
   void instruction() {
-    Instruction out{.ptx_line = line(), .file = file_, .line = line_, .scope = scopes_.back()};
+    Instruction out{.ptx_line = line(),
+                    .file = here_.file,
+                    .line = here_.line,
+                    .outer_file = outer_.file,
+                    .outer_line = outer_.line,
+                    .scope = scopes_.back()};
     if (accept("@")) {
       out.guard_negated = accept("!");
       out.guard = resolve(next());
@@ -374,8 +395,8 @@ class Parser {
   Function* function_ = nullptr;
   std::vector<int> scopes_;
   std::vector<std::unordered_map<std::string, std::string>> names_;
-  int file_ = 0;
-  int line_ = 0;
+  Location here_, outer_;
+  std::map<Location, Location> inlined_;
 };
 
 }  // namespace

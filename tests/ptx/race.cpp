@@ -140,10 +140,12 @@ void Races::meet(std::span<const std::uint32_t> threads) {
   for (const std::uint32_t thread : threads) leave(thread, clock);
 }
 
-void Races::arrive(std::uint32_t thread, Clock& barrier) {
-  if (barrier.empty()) barrier.assign(threads_, 0);
-  if (base_[thread] != nullptr) join(barrier, *base_[thread]);
-  barrier[thread] = std::max(barrier[thread], epoch_[thread]);
+void Races::arrive(std::uint32_t thread, BarrierClock& barrier) {
+  if (barrier.clock.empty()) barrier.clock.assign(threads_, 0);
+  const Clock* base = base_[thread].get();
+  if (base != nullptr && base != barrier.last) join(barrier.clock, *base);
+  barrier.last = base;
+  barrier.clock[thread] = std::max(barrier.clock[thread], epoch_[thread]);
   ++epoch_[thread];
 }
 

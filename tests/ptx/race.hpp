@@ -11,6 +11,12 @@ namespace ptx {
 
 using Clock = std::vector<std::uint32_t>;  // [thread]; empty: all zero
 
+/// What the threads that came to a barrier have seen.
+struct BarrierClock {
+  Clock clock;
+  const Clock* last = nullptr;  // joined most recently: threads of a warp mostly share one
+};
+
 enum class Access : std::uint8_t { kRead, kWrite, kStrongRead, kStrongWrite };
 
 class Races {
@@ -29,7 +35,7 @@ class Races {
   /// __syncwarp: all of these threads are ordered.
   void meet(std::span<const std::uint32_t> threads);
   /// bar.arrive and the arriving half of bar.sync.
-  void arrive(std::uint32_t thread, Clock& barrier);
+  void arrive(std::uint32_t thread, BarrierClock& barrier);
   /// The leaving half of bar.sync.
   void leave(std::uint32_t thread, const std::shared_ptr<const Clock>& barrier);
   /// A barrier of the whole block: everything before it is ordered before everything after it.
