@@ -1,0 +1,50 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include <kernels/common/device_buffer.hpp>
+#include <ptx/ptx.hpp>
+
+/// Kernel tests run under every thread schedule of the PTX executor; on a card, once.
+namespace traincost::kernels {
+
+class Schedules : public testing::TestWithParam<ptx::Options> {
+ protected:
+  void SetUp() override {
+    ptx::set_options(GetParam());
+    ptx::reset_counters();
+  }
+};
+
+inline std::string schedule_name(const testing::TestParamInfo<ptx::Options>& info) {
+  static constexpr std::array kNames{"forward", "reverse", "random"};
+  return kNames.at(static_cast<std::size_t>(info.param.order));
+}
+
+/// What finish() last saw: the executor forgets the sectors of memory that is freed.
+inline ptx::Counters& counted() {
+  static ptx::Counters counters;
+  return counters;
+}
+
+inline void finish() {
+  TRAINCOST_CUDA_CHECK(cudaDeviceSynchronize());
+  counted() = ptx::counters();
+}
+
+template <class T>
+void expect_written(const DeviceBuffer<T>& output) {
+  EXPECT_EQ(ptx::unwritten(output.data(), output.bytes()), 0U) << "bytes that nothing wrote";
+}
+
+/// Distinct 32-byte sectors loaded and stored between reset_counters() and the last finish(), in bytes.
+inline double sector_bytes() {
+  const ptx::Counters& seen = counted();
+  return 32.0 * static_cast<double>(seen.global_loads.distinct_sectors + seen.global_stores.distinct_sectors);
+}
+
+}  // namespace traincost::kernels
