@@ -3,11 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <ostream>
 #include <string>
 #include <vector>
 
 #include <kernels/common/device_buffer.hpp>
 #include <ptx/ptx.hpp>
+
+namespace ptx {
+inline void PrintTo(const Options& options, std::ostream* out) {
+  *out << "schedule " << static_cast<int>(options.order) << ", seed " << options.seed;
+}
+}  // namespace ptx
 
 /// Kernel tests run under every thread schedule of the PTX executor; on a card, once.
 namespace traincost::kernels {
