@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cmath>
-#include <cstring>
+#include <ctime>
+#include <exception>
 #include <mutex>
 #include <thread>
 
@@ -84,8 +84,13 @@ Outcome run(const Plan& plan, const std::vector<int>& at, const MonteCarlo& how,
                                          .chunks = chunks,
                                          .chunk_draws = kChunk});
   std::vector<std::uint64_t> todo;
-  for (std::uint64_t c = 0; c < chunks; ++c)
-    if (!checkpoint.load(c, rows_of(c))) todo.push_back(c);
+  std::uint64_t loaded = 0;
+  for (std::uint64_t c = 0; c < chunks; ++c) {
+    if (checkpoint.load(c, rows_of(c)))
+      loaded += rows_of(c).size() / size;
+    else
+      todo.push_back(c);
+  }
 
   Outcome outcome{.at = at, .draws = how.draws};
   std::atomic<std::size_t> next = 0;
@@ -99,7 +104,7 @@ Outcome run(const Plan& plan, const std::vector<int>& at, const MonteCarlo& how,
         const std::scoped_lock lock(mutex);
         checkpoint.store(todo[i], chunk_rows);
         outcome.drawn_now += chunk_rows.size() / size;
-        if (how.progress) how.progress(how.draws - (todo.size() - 1 - i) * kChunk, how.draws);
+        if (how.progress) how.progress(loaded + outcome.drawn_now, how.draws);
       }
     } catch (...) {
       const std::scoped_lock lock(mutex);
@@ -107,7 +112,7 @@ Outcome run(const Plan& plan, const std::vector<int>& at, const MonteCarlo& how,
       next = todo.size();
     }
   };
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   {
     const unsigned threads = how.threads > 0 ? how.threads : std::max(1U, std::thread::hardware_concurrency());
     std::vector<std::jthread> pool;
@@ -115,7 +120,7 @@ Outcome run(const Plan& plan, const std::vector<int>& at, const MonteCarlo& how,
     work();
   }
   if (failure) std::rethrow_exception(failure);
-  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  outcome.cpu_seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   summarise(rows, outcome);
   play_medians(plan, outcome);
   return outcome;

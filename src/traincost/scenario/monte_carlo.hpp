@@ -25,7 +25,7 @@ struct Outcome {
   std::vector<std::array<double, kMetricCount>> at_medians;                  // the deterministic answer at the medians
   double both = 0, only_restricted = 0, only_unrestricted = 0, neither = 0;  // shares of the draws
   std::uint64_t draws = 0, drawn_now = 0;
-  double seconds = 0;  // of drawing
+  double cpu_seconds = 0;  // of drawing, all cores together
 };
 
 /// `fingerprint`: of everything that decides a draw; a checkpoint with another one is refused (InputError).

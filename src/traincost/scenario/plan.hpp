@@ -19,7 +19,7 @@ JobRate data_sheet_rate(double utilisation);
 /// What one unit of a supply is worth, and how much of it a quarter offers.
 struct Offer {
   double usd = 0, per_usd = 0;  // list price and its reciprocal
-  double rate = 0;  // model FLOP/s in the job
+  double rate = 0;              // model FLOP/s in the job
   double tpp = 0, h100e = 0;
   double per_quarter = 0;  // chips; infinite without a limit; of grey and domestic lines the knobs say
   double open = 1;         // share of the quarter's days
