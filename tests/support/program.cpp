@@ -18,7 +18,8 @@ struct Scratch {
   fs::path path = fs::temp_directory_path() / ("traincost_test_" + std::to_string(getpid()));
   Scratch() {
     fs::create_directories(path);
-    fs::create_directory_symlink(fs::path(TRAINCOST_SOURCE_DIR) / "results", path / "results");
+    for (const char* name : {"results", "scenarios"})
+      fs::create_directory_symlink(fs::path(TRAINCOST_SOURCE_DIR) / name, path / name);
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
