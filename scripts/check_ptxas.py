@@ -79,14 +79,34 @@ def demangle(names):
 
 def compile_one(nvcc, release, source, arch, folder):
     cubin = folder / f"{source.stem}.{arch}.cubin"
-    log = run([nvcc, "-std=c++20", "-O3", f"-arch={arch}", "-Xptxas", "-v", f"-I{ROOT}", f"-I{ROOT}/src", "-cubin",
-               source, "-o", cubin])
+    log = run(
+        [
+            nvcc,
+            "-std=c++20",
+            "-O3",
+            f"-arch={arch}",
+            "-Xptxas",
+            "-v",
+            f"-I{ROOT}",
+            f"-I{ROOT}/src",
+            "-cubin",
+            source,
+            "-o",
+            cubin,
+        ]
+    )
     rows = parse(log)
     short = demangle(list(rows))
     mma = {name: mma_count(code) for name, code in text_sections(cubin)}
     return [
-        row | {"nvcc": release, "file": str(source.relative_to(ROOT)), "kernel": short[name], "arch": arch,
-               "mma": mma[name]}
+        row
+        | {
+            "nvcc": release,
+            "file": str(source.relative_to(ROOT)),
+            "kernel": short[name],
+            "arch": arch,
+            "mma": mma[name],
+        }
         for name, row in rows.items()
     ]
 

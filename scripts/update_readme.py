@@ -136,9 +136,30 @@ def errors(validation: dict) -> str:
 
 
 def cross_validation(path: Path) -> str:
+    def shown(field: str) -> str:
+        return f"{float(field):.1f}" if "." in field else field
+
     with path.open() as file:
-        lines = [line for line in csv.reader(file) if line and not line[0].startswith("#")]
-    return table(lines[0], lines[1:])
+        rows = list(csv.DictReader(file))
+    figures = ["shapes", "median_percent", "p90_percent", "one_constant_median_percent"]
+    return table(
+        [
+            "left out",
+            "chip",
+            "operation",
+            "format",
+            "predicted from",
+            "shapes",
+            "median, %",
+            "p90, %",
+            "one constant, %",
+        ],
+        [
+            [r["test"], r["chip"], r["kind"], r["dtype"], r["from"], *(shown(r[figure]) for figure in figures)]
+            for r in rows
+        ],
+        numbers_from=5,
+    )
 
 
 def program(path: Path, *arguments: str) -> dict:

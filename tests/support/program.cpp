@@ -18,8 +18,9 @@ struct Scratch {
   fs::path path = fs::temp_directory_path() / ("traincost_test_" + std::to_string(getpid()));
   Scratch() {
     fs::create_directories(path);
+    // Copies: an example may write there.
     for (const char* name : {"results", "scenarios"})
-      fs::create_directory_symlink(fs::path(TRAINCOST_SOURCE_DIR) / name, path / name);
+      fs::copy(fs::path(TRAINCOST_SOURCE_DIR) / name, path / name, fs::copy_options::recursive);
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;

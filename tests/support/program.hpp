@@ -10,7 +10,7 @@ struct Result {
   std::string out, err;
 };
 
-/// Runs the built program through the shell in a scratch folder in which `results` is the repository's.
+/// Runs the built program through the shell in a scratch folder with a copy of the repository's `results`.
 Result run(const std::string& arguments);
 
 /// The scratch folder of this process.

@@ -50,14 +50,14 @@ void add_run_options(CLI::App& command, RunOptions& o) {
 
 cost::Request request_of(const RunOptions& o) {
   if (o.model.empty() && o.model_file.empty()) throw InputError("--model or --model-file is required");
+  if (!o.gpus) throw InputError("--gpus is required");
   cost::Request request;
   request.model = o.model_file.empty() ? model_named(o.model)
                                        : catalog::parse_model(catalog::read_text_file(o.model_file), o.model_file);
   request.gpus = *o.gpus;
-  const auto published = request.model.published_tokens;
-  if (!o.tokens && !published)
-    throw InputError(fmt::format("--tokens is required: none is published for {}", request.model.id));
-  request.tokens = o.tokens ? *o.tokens : *published;
+  const auto tokens = o.tokens ? o.tokens : request.model.published_tokens;
+  if (!tokens) throw InputError(fmt::format("--tokens is required: none is published for {}", request.model.id));
+  request.tokens = *tokens;
   request.global_batch = o.global_batch;
   request.seq_len = o.seq_len;
   request.tensor_par = o.tensor_par;

@@ -25,7 +25,7 @@ class Fields {
     out_.assumed.push_back(fmt::format("{}={}", name, value));
     return value;
   }
-  const KernelRow& row() const { return row_; }
+  [[nodiscard]] const KernelRow& row() const { return row_; }
 
  private:
   const KernelRow& row_;
