@@ -11,10 +11,14 @@ struct Format {
   double bytes;
 };
 constexpr std::array kFormats{
-    Format{Dtype::fp32, "fp32", 4},   Format{Dtype::tf32, "tf32", 4},
-    Format{Dtype::bf16, "bf16", 2},   Format{Dtype::fp16, "fp16", 2},
-    Format{Dtype::fp8, "fp8", 1},     Format{Dtype::fp8_block, "fp8_block", 1 + 4.0 / 128},
-    Format{Dtype::mxfp8, "mxfp8", 1 + 1.0 / 32}, Format{Dtype::int8, "int8", 1},
+    Format{Dtype::fp32, "fp32", 4},
+    Format{Dtype::tf32, "tf32", 4},
+    Format{Dtype::bf16, "bf16", 2},
+    Format{Dtype::fp16, "fp16", 2},
+    Format{Dtype::fp8, "fp8", 1},
+    Format{Dtype::fp8_block, "fp8_block", 1 + 4.0 / 128},
+    Format{Dtype::mxfp8, "mxfp8", 1 + 1.0 / 32},
+    Format{Dtype::int8, "int8", 1},
     Format{Dtype::nvfp4, "nvfp4", 0.5 + 1.0 / 16},
 };
 const Format& format(Dtype dtype) { return kFormats[static_cast<std::size_t>(dtype)]; }

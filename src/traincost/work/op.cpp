@@ -14,9 +14,7 @@ constexpr double kOutputBytes = 2;  // every product is written as bf16
 
 // The (query, key) pairs that a causal mask keeps, the queries being the last s_q of the keys (the half-pair of the
 // diagonal left out, as the field counts).
-double pairs(const Attention& a) {
-  return a.s_q * (a.is_causal ? a.s_kv - a.s_q / 2 : a.s_kv);
-}
+double pairs(const Attention& a) { return a.s_q * (a.is_causal ? a.s_kv - a.s_q / 2 : a.s_kv); }
 
 double count_flops(const Gemm& g) { return 2 * g.m * g.n * g.k; }
 double count_flops(const Attention& a) {
@@ -53,9 +51,12 @@ double count_bytes(const Quantize& q, double) { return q.m * q.k * (2 + bytes_pe
 double count_bytes(const Collective& c, double) {
   const double others = (c.gpus - 1) / std::max(c.gpus, 1.0);
   switch (c.kind) {
-    case CollectiveKind::all_reduce: return 2 * c.bytes * others;
-    case CollectiveKind::send_recv: return c.bytes;
-    default: return c.bytes * others;
+    case CollectiveKind::all_reduce:
+      return 2 * c.bytes * others;
+    case CollectiveKind::send_recv:
+      return c.bytes;
+    default:
+      return c.bytes * others;
   }
 }
 double count_bytes(const MoeExchange& x, double e) {
