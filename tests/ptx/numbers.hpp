@@ -73,6 +73,7 @@ std::uint8_t to_fp8(float value) {
   const float magnitude = std::fabs(value);
   const float largest = kMantissa == 3 ? 448.0F : 57344.0F;
   if (magnitude >= largest) return sign | kLargest;
+  if (magnitude == 0) return sign;
   int exponent = 0;
   std::frexp(magnitude, &exponent);
   exponent = std::max(exponent - 1, 1 - kBias);
