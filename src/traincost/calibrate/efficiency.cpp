@@ -23,28 +23,6 @@ struct Bound {
   std::string missing;
 };
 
-// Formats whose surface stands in, the closest kernel first; a rate relative to its own peak carries over.
-std::vector<Dtype> stand_ins(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::fp16:
-    case Dtype::tf32:
-    case Dtype::fp32:
-      return {dtype, Dtype::bf16};
-    case Dtype::fp8:
-      return {dtype, Dtype::fp8_block, Dtype::bf16};
-    case Dtype::fp8_block:
-      return {dtype, Dtype::fp8, Dtype::bf16};
-    case Dtype::mxfp8:
-      return {dtype, Dtype::fp8_block, Dtype::fp8, Dtype::bf16};
-    case Dtype::int8:
-      return {dtype, Dtype::fp8, Dtype::bf16};
-    case Dtype::nvfp4:
-      return {dtype, Dtype::fp8, Dtype::bf16};
-    default:
-      return {dtype};
-  }
-}
-
 bool is_same_width(Dtype a, Dtype b) { return (a == Dtype::fp16 && b == Dtype::bf16) || a == b; }
 
 constexpr double kDatasheetSigma = 0.5;  // no timing anywhere: a factor 1.6 either way
@@ -70,28 +48,26 @@ const TransferError* transfer_error(const Efficiency::Fitted& fitted, Kind kind)
   return found == fitted.transfers.end() ? nullptr : &*found;
 }
 
-// The surface for `dtype` on the chip: its own, its nearest sibling's, the pool's, the data sheet's.
-void choose(Bound& b, const Efficiency::Fitted& fitted, const Donor& chip, Kind kind, Dtype dtype) {
-  const auto* error = transfer_error(fitted, kind);
-  const auto take = [&](const Surface* s, Dtype as, Origin origin, double transfer_sigma) {
-    if (s == nullptr) return false;
-    b.surface = s;
-    const bool is_own = origin == Origin::measured && is_same_width(dtype, as);
-    b.origin = is_own ? Origin::measured : Origin::transferred;
-    const double format_sigma = is_same_width(dtype, as) || error == nullptr ? 0 : error->sibling_sigma;
-    b.log_sigma = combine({s->residual_sigma, s->provider_sigma, transfer_sigma, format_sigma});
-    return true;
-  };
-  for (Dtype as : stand_ins(dtype)) {
-    if (take(find_surface(fitted, kind, as, chip.chip), as, Origin::measured, 0)) return;
-    const auto near = siblings(fitted, kind, as, chip);
-    if (!near.empty() && take(near.front(), as, Origin::transferred, error ? error->sibling_sigma : 0)) return;
+double transfer_sigma(const TransferError* error, Choice::From from) {
+  if (error == nullptr || from == Choice::From::own) return 0;
+  return from == Choice::From::sibling ? error->sibling_sigma : error->pooled_sigma;
+}
+
+void take(Bound& b, const Efficiency::Fitted& fitted, const Choice& choice, Kind kind, Dtype dtype) {
+  if (choice.surface == nullptr) {
+    b.surface = &roofline(kind);
+    b.origin = Origin::datasheet;
+    b.log_sigma = kDatasheetSigma;
+    return;
   }
-  for (Dtype as : stand_ins(dtype))
-    if (take(find_surface(fitted, kind, as, kPooled), as, Origin::transferred, error ? error->pooled_sigma : 0)) return;
-  b.surface = &roofline(kind);
-  b.origin = Origin::datasheet;
-  b.log_sigma = kDatasheetSigma;
+  const bool is_format = is_same_width(dtype, choice.dtype);
+  const auto* error = transfer_error(fitted, kind);
+  b.surface = choice.surface;
+  b.origin = choice.from == Choice::From::own && is_format ? Origin::measured : Origin::transferred;
+  // Another format of the same chip is as far as another chip of the same architecture.
+  const double format_sigma = is_format ? 0 : transfer_sigma(error, Choice::From::sibling);
+  b.log_sigma = combine({choice.surface->residual_sigma, choice.surface->provider_sigma,
+                         transfer_sigma(error, choice.from), format_sigma});
 }
 
 Bound bind(const Efficiency::Fitted& fitted, const catalog::Chip& chip, Kind kind, Dtype dtype) {
@@ -108,7 +84,7 @@ Bound bind(const Efficiency::Fitted& fitted, const catalog::Chip& chip, Kind kin
     const auto rate = catalog::rate(chip, dtype);
     b.used = asked = rate->used;
   }
-  choose(b, fitted, as_donor(chip), kind, asked);
+  take(b, fitted, choose(fitted, as_donor(chip), kind, asked), kind, asked);
   return b;
 }
 

@@ -11,14 +11,6 @@ namespace {
 // The chips without rows that matter most (V100, MI300X, Ascend, TPU) have stacked memory, as the pool must.
 bool has_stacked_memory(const catalog::Chip& chip) { return chip.memory_type.starts_with("HBM"); }
 
-std::vector<Donor> donors_of(const Truths& truths, const std::vector<catalog::Chip>& chips) {
-  std::vector<Donor> donors;
-  for (const auto& chip : chips)
-    if (std::ranges::any_of(truths, [&](const auto& group) { return std::get<2>(group.first) == chip.id; }))
-      donors.push_back(as_donor(chip));
-  return donors;
-}
-
 // ln(real / predicted) of one chip's truths under another surface.
 std::vector<double> errors(const Surface& surface, const std::vector<Truth>& truths) {
   std::vector<double> out;
@@ -55,19 +47,25 @@ TransferError transfer_error(Kind kind, const Truths& truths, const Efficiency::
 
 }  // namespace
 
-std::vector<Surface> fit_pooled(const Truths& truths, const std::vector<catalog::Chip>& chips,
-                                const std::string& without) {
-  std::map<std::pair<Kind, work::Dtype>, std::vector<Truth>> pools;
+std::vector<Donor> donors_of(const Truths& truths, const std::vector<catalog::Chip>& chips) {
+  std::vector<Donor> donors;
+  for (const auto& chip : chips)
+    if (std::ranges::any_of(truths, [&](const auto& group) { return std::get<2>(group.first) == chip.id; }))
+      donors.push_back(as_donor(chip));
+  return donors;
+}
+
+std::map<PoolKey, std::vector<Truth>> pool(const Truths& truths, const std::vector<catalog::Chip>& chips,
+                                           const std::string& without) {
+  std::map<PoolKey, std::vector<Truth>> pools;
   for (const auto& [key, group] : truths) {
     const auto& [kind, dtype, id] = key;
     const auto* chip = catalog::find_chip(chips, id);
     if (id == without || chip == nullptr || !has_stacked_memory(*chip)) continue;
-    auto& pool = pools[{kind, dtype}];
-    pool.insert(pool.end(), group.begin(), group.end());
+    auto& all = pools[{kind, dtype}];
+    all.insert(all.end(), group.begin(), group.end());
   }
-  std::vector<Surface> out;
-  for (const auto& [key, pool] : pools) out.push_back(fit_surface(key.first, key.second, kPooled, pool));
-  return out;
+  return pools;
 }
 
 Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog::Chip>& chips,
@@ -81,7 +79,8 @@ Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog:
     fitted->surfaces.push_back(fit_surface(kind, dtype, chip, group));
     if (progress) progress(++done, truths.size());
   }
-  for (auto& pooled : fit_pooled(truths, chips, "")) fitted->surfaces.push_back(std::move(pooled));
+  for (const auto& [key, group] : pool(truths, chips, ""))
+    fitted->surfaces.push_back(fit_surface(key.first, key.second, kPooled, group));
   for (std::size_t kind = 0; kind < kKinds; ++kind)
     fitted->transfers.push_back(transfer_error(static_cast<Kind>(kind), truths, *fitted));
   fitted->ratios = fit_ratios(published, chips);

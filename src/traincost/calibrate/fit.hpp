@@ -1,6 +1,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <utility>
 
 #include <traincost/calibrate/fitted.hpp>
 #include <traincost/calibrate/truths.hpp>
@@ -14,8 +16,12 @@ using Progress = std::function<void(std::size_t done, std::size_t all)>;
 Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog::Chip>& chips,
                const std::vector<measure::Row>& published, const Progress& progress);
 
-/// One surface per (kind, format) over all chips with high-bandwidth memory but `without`.
-std::vector<Surface> fit_pooled(const Truths& truths, const std::vector<catalog::Chip>& chips,
-                                const std::string& without);
+/// The truths of all chips with stacked memory but `without`, by (kind, format).
+using PoolKey = std::pair<Kind, work::Dtype>;
+std::map<PoolKey, std::vector<Truth>> pool(const Truths& truths, const std::vector<catalog::Chip>& chips,
+                                           const std::string& without);
+
+/// Chips that have truths.
+std::vector<Donor> donors_of(const Truths& truths, const std::vector<catalog::Chip>& chips);
 
 }  // namespace traincost::calibrate

@@ -21,6 +21,32 @@ const Ratio* find_ratio(const Efficiency::Fitted& fitted, const std::string& nam
   return pooled;
 }
 
+std::vector<work::Dtype> stand_ins(work::Dtype dtype) {
+  using work::Dtype;
+  switch (dtype) {
+    case Dtype::fp16:
+    case Dtype::tf32:
+    case Dtype::fp32: return {dtype, Dtype::bf16};
+    case Dtype::fp8: return {dtype, Dtype::fp8_block, Dtype::bf16};
+    case Dtype::fp8_block: return {dtype, Dtype::fp8, Dtype::bf16};
+    case Dtype::mxfp8: return {dtype, Dtype::fp8_block, Dtype::fp8, Dtype::bf16};
+    case Dtype::int8: return {dtype, Dtype::fp8, Dtype::bf16};
+    case Dtype::nvfp4: return {dtype, Dtype::fp8, Dtype::bf16};
+    default: return {dtype};
+  }
+}
+
+Choice choose(const Efficiency::Fitted& fitted, const Donor& chip, Kind kind, work::Dtype dtype) {
+  for (const auto as : stand_ins(dtype)) {
+    if (const auto* own = find_surface(fitted, kind, as, chip.chip)) return {own, as, Choice::From::own};
+    if (const auto near = siblings(fitted, kind, as, chip); !near.empty())
+      return {near.front(), as, Choice::From::sibling};
+  }
+  for (const auto as : stand_ins(dtype))
+    if (const auto* pool = find_surface(fitted, kind, as, kPooled)) return {pool, as, Choice::From::pool};
+  return {};
+}
+
 double distance(const Donor& a, const Donor& b) {
   return std::abs(std::log(a.bf16_flops_per_s / b.bf16_flops_per_s)) +
          std::abs(std::log(a.bytes_per_s / b.bytes_per_s));

@@ -41,6 +41,18 @@ struct Efficiency::Fitted {
 const Surface* find_surface(const Efficiency::Fitted& fitted, Kind kind, work::Dtype dtype, const std::string& chip);
 const Ratio* find_ratio(const Efficiency::Fitted& fitted, const std::string& name, const std::string& arch);
 
+/// Formats whose surface stands in for `dtype`, itself first: a rate relative to the peak carries over best to the
+/// closest kernel.
+std::vector<work::Dtype> stand_ins(work::Dtype dtype);
+
+/// The surface that a chip is given, and how far it comes.
+struct Choice {
+  const Surface* surface = nullptr;  // nullptr: no timing of the kind anywhere
+  work::Dtype dtype = work::Dtype::bf16;
+  enum class From { own, sibling, pool } from = From::own;
+};
+Choice choose(const Efficiency::Fitted& fitted, const Donor& chip, Kind kind, work::Dtype dtype);
+
 /// ln distance of two chips by arithmetic and memory rates.
 double distance(const Donor& a, const Donor& b);
 Donor as_donor(const catalog::Chip& chip);
