@@ -68,9 +68,15 @@ std::map<PoolKey, std::vector<Truth>> pool(const Truths& truths, const std::vect
   return pools;
 }
 
+std::vector<measure::Row> with_streams(std::vector<measure::Row> rows, const measure::Published& published) {
+  for (const auto& row : published.rows)
+    if (kind_of(row.op) == Kind::stream) rows.push_back(row);
+  return rows;
+}
+
 Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog::Chip>& chips,
-               const std::vector<measure::Row>& published, const Progress& progress) {
-  const Truths truths = merge(rows, chips);
+               const measure::Published& published, const Progress& progress) {
+  const Truths truths = merge(with_streams(rows, published), chips);
   auto fitted = std::make_shared<Efficiency::Fitted>();
   fitted->donors = donors_of(truths, chips);
   std::size_t done = 0;
@@ -83,7 +89,7 @@ Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog:
     fitted->surfaces.push_back(fit_surface(key.first, key.second, kPooled, group));
   for (std::size_t kind = 0; kind < kKinds; ++kind)
     fitted->transfers.push_back(transfer_error(static_cast<Kind>(kind), truths, *fitted));
-  fitted->ratios = fit_ratios(published, chips);
+  fitted->ratios = fit_ratios(published, chips, Efficiency(fitted));
   return Efficiency(std::move(fitted));
 }
 

@@ -6,6 +6,7 @@
 
 #include <traincost/calibrate/fitted.hpp>
 #include <traincost/calibrate/truths.hpp>
+#include <traincost/measure/published.hpp>
 
 namespace traincost::calibrate {
 
@@ -14,7 +15,10 @@ using Progress = std::function<void(std::size_t done, std::size_t all)>;
 /// As fit() of efficiency.hpp. `published`: rows of papers and vendors, from which only come what no table times: the
 /// backward of attention and narrower heads, as ratios, and streams of memory.
 Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog::Chip>& chips,
-               const std::vector<measure::Row>& published, const Progress& progress);
+               const measure::Published& published, const Progress& progress);
+
+/// Rows with the published streams of memory added: no table times any.
+std::vector<measure::Row> with_streams(std::vector<measure::Row> rows, const measure::Published& published);
 
 /// The truths of all chips with stacked memory but `without`, by (kind, format).
 using PoolKey = std::pair<Kind, work::Dtype>;

@@ -26,13 +26,20 @@ std::vector<work::Dtype> stand_ins(work::Dtype dtype) {
   switch (dtype) {
     case Dtype::fp16:
     case Dtype::tf32:
-    case Dtype::fp32: return {dtype, Dtype::bf16};
-    case Dtype::fp8: return {dtype, Dtype::fp8_block, Dtype::bf16};
-    case Dtype::fp8_block: return {dtype, Dtype::fp8, Dtype::bf16};
-    case Dtype::mxfp8: return {dtype, Dtype::fp8_block, Dtype::fp8, Dtype::bf16};
-    case Dtype::int8: return {dtype, Dtype::fp8, Dtype::bf16};
-    case Dtype::nvfp4: return {dtype, Dtype::fp8, Dtype::bf16};
-    default: return {dtype};
+    case Dtype::fp32:
+      return {dtype, Dtype::bf16};
+    case Dtype::fp8:
+      return {dtype, Dtype::fp8_block, Dtype::bf16};
+    case Dtype::fp8_block:
+      return {dtype, Dtype::fp8, Dtype::bf16};
+    case Dtype::mxfp8:
+      return {dtype, Dtype::fp8_block, Dtype::fp8, Dtype::bf16};
+    case Dtype::int8:
+      return {dtype, Dtype::fp8, Dtype::bf16};
+    case Dtype::nvfp4:
+      return {dtype, Dtype::fp8, Dtype::bf16};
+    default:
+      return {dtype};
   }
 }
 

@@ -33,30 +33,64 @@ void add(Samples& samples, const char* name, const std::string& arch, double rat
 template <class Key>
 using Rates = std::map<Key, double>;
 
-}  // namespace
-
-std::vector<Ratio> fit_ratios(const std::vector<measure::Row>& published, const std::vector<catalog::Chip>& chips) {
-  Rates<PassKey> forward;
+struct Forward {
+  Rates<PassKey> by_pass;
   Rates<WidthKey> at_128;
-  for (const auto& row : published) {
+};
+
+Forward forward_rates(const std::vector<measure::Row>& rows) {
+  Forward out;
+  for (const auto& row : rows) {
     const auto* a = std::get_if<work::Attention>(&row.op);
     if (a == nullptr || a->pass != work::Pass::forward) continue;
-    forward[without_pass(row, *a)] = rate(row);
-    if (a->d_qk == 128 && a->d_v == 128) at_128[without_width(row, *a)] = rate(row);
+    out.by_pass[without_pass(row, *a)] = rate(row);
+    if (a->d_qk == 128 && a->d_v == 128) out.at_128[without_width(row, *a)] = rate(row);
   }
+  return out;
+}
+
+const char* backward_name(const work::Attention& a) { return a.d_qk == a.d_v ? kBackward : kBackwardMla; }
+
+void add_row(Samples& samples, const measure::Row& row, const work::Attention& a, const Forward& forward,
+             const std::string& arch) {
+  if (a.pass == work::Pass::backward) {
+    const auto f = forward.by_pass.find(without_pass(row, a));
+    if (f != forward.by_pass.end()) add(samples, backward_name(a), arch, rate(row) / f->second);
+  } else if (a.d_qk == 64) {
+    const auto f = forward.at_128.find(without_width(row, a));
+    if (f != forward.at_128.end()) add(samples, kHeadDim64, arch, rate(row) / f->second);
+  }
+}
+
+// A whole, less its forward pass.
+void add_split(Samples& samples, const measure::Row& whole, const Forward& forward, const catalog::Chip& chip,
+               const Efficiency& efficiency) {
+  const auto& a = std::get<work::Attention>(whole.op);
+  if (a.d_qk != 128) return;
+  const auto own = forward.by_pass.find(without_pass(whole, a));
+  const double forward_rate = own != forward.by_pass.end()
+                                  ? own->second
+                                  : work::flops(a).value / efficiency.on(chip).time(a, whole.dtype).seconds.value;
+  const double backward_s = whole.latency.value - work::flops(a).value / forward_rate;
+  auto backward = a;
+  backward.pass = work::Pass::backward;
+  if (backward_s > 0)
+    add(samples, backward_name(a), chip.arch, work::flops(backward).value / backward_s / forward_rate);
+}
+
+}  // namespace
+
+std::vector<Ratio> fit_ratios(const measure::Published& published, const std::vector<catalog::Chip>& chips,
+                              const Efficiency& efficiency) {
+  const Forward forward = forward_rates(published.rows);
   Samples samples;
-  for (const auto& row : published) {
+  for (const auto& row : published.rows) {
     const auto* a = std::get_if<work::Attention>(&row.op);
     const auto* chip = catalog::find_chip(chips, row.chip);
-    if (a == nullptr || chip == nullptr) continue;
-    if (a->pass == work::Pass::backward) {
-      if (const auto f = forward.find(without_pass(row, *a)); f != forward.end())
-        add(samples, a->d_qk == a->d_v ? kBackward : kBackwardMla, chip->arch, rate(row) / f->second);
-    } else if (a->d_qk == 64) {
-      if (const auto f = at_128.find(without_width(row, *a)); f != at_128.end())
-        add(samples, kHeadDim64, chip->arch, rate(row) / f->second);
-    }
+    if (a != nullptr && chip != nullptr) add_row(samples, row, *a, forward, chip->arch);
   }
+  for (const auto& row : published.forward_and_backward)
+    if (const auto* chip = catalog::find_chip(chips, row.chip)) add_split(samples, row, forward, *chip, efficiency);
   std::vector<Ratio> out;
   for (const auto& [key, logs] : samples)
     out.push_back({.name = key.first,
