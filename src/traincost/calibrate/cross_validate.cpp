@@ -66,15 +66,13 @@ Score summary(const Errors& errors, Kind kind, work::Dtype dtype, const std::str
           .baseline_median = quantile(errors.baseline, 0.5)};
 }
 
-Errors leave_shapes_out(Kind kind, work::Dtype dtype, const std::vector<Truth>& truths) {
+Errors leave_shapes_out(Kind kind, work::Dtype dtype, const std::vector<Truth>& truths, const Figures& figures) {
   Errors errors;
   for (std::size_t fold = 0; fold < kFolds; ++fold) {
     std::vector<Truth> train, test;
     for (const auto& t : truths) (fold_of(t) == fold ? test : train).push_back(t);
     if (train.empty() || test.empty()) continue;
-    Surface s{.kind = kind, .dtype = dtype, .chip = {}, .trend = fit_trend(kind, dtype, train), .grid = {}};
-    s.grid = fit_residual_grid(kind, s.trend, train);
-    score(errors, test, s, constant(train));
+    score(errors, test, fit_surface(kind, dtype, {}, train, figures), constant(train));
   }
   return errors;
 }
@@ -90,11 +88,12 @@ std::vector<Truth> others(const Truths& truths, Kind kind, work::Dtype dtype, co
 
 }  // namespace
 
-std::vector<Score> leave_shapes_out(const Truths& truths, const Progress& progress) {
+std::vector<Score> leave_shapes_out(const Truths& truths, const std::vector<catalog::Chip>& chips,
+                                    const Progress& progress) {
   std::vector<Score> scores;
   for (const auto& [key, group] : truths) {
     const auto& [kind, dtype, chip] = key;
-    scores.push_back(summary(leave_shapes_out(kind, dtype, group), kind, dtype, chip));
+    scores.push_back(summary(leave_shapes_out(kind, dtype, group, figures_of(chips, key)), kind, dtype, chip));
     if (progress) progress(scores.size(), truths.size());
   }
   return scores;
@@ -105,7 +104,8 @@ std::vector<Score> leave_chip_out(const Truths& truths, const std::vector<catalo
   Efficiency::Fitted fitted;
   fitted.donors = donors_of(truths, chips);
   for (const auto& [key, group] : truths)
-    fitted.surfaces.push_back(fit_surface(std::get<0>(key), std::get<1>(key), std::get<2>(key), group));
+    fitted.surfaces.push_back(
+        fit_surface(std::get<0>(key), std::get<1>(key), std::get<2>(key), group, figures_of(chips, key)));
   std::vector<Score> scores;
   for (const auto& [key, group] : truths) {
     const auto& [kind, dtype, chip] = key;
@@ -118,7 +118,7 @@ std::vector<Score> leave_chip_out(const Truths& truths, const std::vector<catalo
       const auto pools = pool(truths, chips, chip);
       const auto found = pools.find({kind, dtype});
       if (found == pools.end()) continue;
-      pooled = fit_surface(kind, dtype, kPooled, found->second);
+      pooled = fit_surface(kind, dtype, kPooled, found->second, pool_figures(truths, chips, {kind, dtype}, chip));
     }
     Errors errors;
     score(errors, group, near.empty() ? pooled : *near.front(), constant(rest));

@@ -21,7 +21,8 @@ struct Score {
 
 /// Holds out whole weight shapes (n, k) of a GEMM, (heads, kv heads, sequence) of attention and decoding, (hidden,
 /// width, experts) of an expert product, sizes of the rest, in five folds; trend and grid are fitted anew for each.
-std::vector<Score> leave_shapes_out(const Truths& truths, const Progress& progress);
+std::vector<Score> leave_shapes_out(const Truths& truths, const std::vector<catalog::Chip>& chips,
+                                    const Progress& progress);
 
 /// Each chip from the others' timings, as on() would give a chip without rows.
 std::vector<Score> leave_chip_out(const Truths& truths, const std::vector<catalog::Chip>& chips,

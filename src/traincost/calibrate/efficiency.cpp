@@ -80,7 +80,7 @@ Bound bind(const Efficiency::Fitted& fitted, const catalog::Chip& chip, Kind kin
     return b;
   }
   Dtype asked = dtype;
-  if (uses_compute(kind) && kind != Kind::decode && kind != Kind::decode_mla) {
+  if (uses_compute(kind) && !is_decode(kind)) {  // a cache keeps its format on any chip
     const auto rate = catalog::rate(chip, dtype);
     b.used = asked = rate->used;
   }
@@ -151,7 +151,7 @@ Timing timing(const ChipEfficiency::Surfaces& s, const work::Op& op, Kind kind, 
   return {.seconds = {time},
           .log_sigma = sigma == 0 ? b.log_sigma : combine({b.log_sigma, sigma}),
           .origin = b.origin,
-          .dtype_used = uses_compute(kind) ? b.used : dtype};
+          .dtype_used = uses_compute(kind) && !is_decode(kind) ? b.used : dtype};
 }
 
 }  // namespace

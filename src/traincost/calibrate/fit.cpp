@@ -47,12 +47,29 @@ TransferError transfer_error(Kind kind, const Truths& truths, const Efficiency::
 
 }  // namespace
 
+// Fewer shapes than this tell less about a chip than its siblings do; they still count in the pool.
+constexpr std::size_t kMinShapes = 5;
+
 std::vector<Donor> donors_of(const Truths& truths, const std::vector<catalog::Chip>& chips) {
   std::vector<Donor> donors;
   for (const auto& chip : chips)
     if (std::ranges::any_of(truths, [&](const auto& group) { return std::get<2>(group.first) == chip.id; }))
       donors.push_back(as_donor(chip));
   return donors;
+}
+
+Figures figures_of(const std::vector<catalog::Chip>& chips, const SurfaceKey& key) {
+  const auto& [kind, dtype, chip] = key;
+  return figures(*catalog::find_chip(chips, chip), kind, dtype);
+}
+
+Figures pool_figures(const Truths& truths, const std::vector<catalog::Chip>& chips, const PoolKey& pool_key,
+                     const std::string& without) {
+  for (const auto& [key, group] : truths) {
+    const auto& [kind, dtype, id] = key;
+    if (PoolKey{kind, dtype} == pool_key && id != without) return figures_of(chips, key);
+  }
+  return {};
 }
 
 std::map<PoolKey, std::vector<Truth>> pool(const Truths& truths, const std::vector<catalog::Chip>& chips,
@@ -82,11 +99,13 @@ Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog:
   std::size_t done = 0;
   for (const auto& [key, group] : truths) {
     const auto& [kind, dtype, chip] = key;
-    fitted->surfaces.push_back(fit_surface(kind, dtype, chip, group));
+    if (group.size() < kMinShapes) continue;
+    fitted->surfaces.push_back(fit_surface(kind, dtype, chip, group, figures_of(chips, key)));
     if (progress) progress(++done, truths.size());
   }
   for (const auto& [key, group] : pool(truths, chips, ""))
-    fitted->surfaces.push_back(fit_surface(key.first, key.second, kPooled, group));
+    fitted->surfaces.push_back(
+        fit_surface(key.first, key.second, kPooled, group, pool_figures(truths, chips, key, "")));
   for (std::size_t kind = 0; kind < kKinds; ++kind)
     fitted->transfers.push_back(transfer_error(static_cast<Kind>(kind), truths, *fitted));
   fitted->ratios = fit_ratios(published, chips, Efficiency(fitted));

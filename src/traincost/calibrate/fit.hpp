@@ -25,6 +25,11 @@ using PoolKey = std::pair<Kind, work::Dtype>;
 std::map<PoolKey, std::vector<Truth>> pool(const Truths& truths, const std::vector<catalog::Chip>& chips,
                                            const std::string& without);
 
+/// The figures of a group's chip; and of one chip of a pool, for what only asks for some chip.
+Figures figures_of(const std::vector<catalog::Chip>& chips, const SurfaceKey& key);
+Figures pool_figures(const Truths& truths, const std::vector<catalog::Chip>& chips, const PoolKey& pool_key,
+                     const std::string& without);
+
 /// Chips that have truths.
 std::vector<Donor> donors_of(const Truths& truths, const std::vector<catalog::Chip>& chips);
 

@@ -38,5 +38,6 @@ work::Dtype surface_dtype(const work::Op& op, work::Dtype dtype);
 
 constexpr bool uses_link(Kind kind) { return kind >= Kind::all_reduce; }
 constexpr bool uses_compute(Kind kind) { return kind <= Kind::moe_mlp; }
+constexpr bool is_decode(Kind kind) { return kind == Kind::decode || kind == Kind::decode_mla; }
 
 }  // namespace traincost::calibrate

@@ -37,12 +37,10 @@ inline constexpr const char* kPooled = "*";
 
 double seconds(const Surface& surface, const Load& load);
 
-/// Fits trend (Ceres, robust loss), then the grid of what it leaves. Throws InputError on no truths.
-Surface fit_surface(Kind kind, work::Dtype dtype, const std::string& chip, const std::vector<Truth>& truths);
-
-/// The two halves, for cross-validation.
-Trend fit_trend(Kind kind, work::Dtype dtype, const std::vector<Truth>& truths);
-Grid fit_residual_grid(Kind kind, const Trend& trend, const std::vector<Truth>& truths);
+/// Fits trend (Ceres, robust loss), then the grid of what it leaves, monotone for a chip with `figures`. Throws
+/// InputError on no truths.
+Surface fit_surface(Kind kind, work::Dtype dtype, const std::string& chip, const std::vector<Truth>& truths,
+                    const Figures& figures);
 
 /// Do the timings of this kind and format include casting the activation?
 bool casts_inside(Kind kind, work::Dtype dtype);

@@ -29,6 +29,8 @@ struct ShapeOf {
   Shape operator()(const work::MoeExchange& x) const { return {x.tokens, x.hidden, x.topk, x.num_experts, x.gpus}; }
 };
 
+constexpr double kMaxSpread = 0.25;  // ln: a library that is slower than this is not the one a training run uses
+
 struct Timed {
   Shape shape;
   const measure::Row* row;
@@ -54,7 +56,7 @@ Truth merge_shape(const Timed* first, const Timed* last, const Figures& f) {
   return {.op = row.op,
           .load = load(row.op, row.dtype, f, casts_inside(kind_of(row.op), row.dtype)),
           .seconds = fastest,
-          .spread = seconds.size() > 1 ? std::log(quantile(seconds, 0.5) / fastest) : 0};
+          .spread = seconds.size() > 1 ? std::min(kMaxSpread, std::log(quantile(seconds, 0.5) / fastest)) : 0};
 }
 
 std::vector<Truth> merge_group(std::vector<Timed>& timed, const Figures& f) {
@@ -79,8 +81,7 @@ Figures figures(const catalog::Chip& chip, Kind kind, work::Dtype dtype) {
   }
   f.bytes_per_s = required(chip.memory_bytes_per_s, chip, "memory_bytes_per_s");
   if (!uses_compute(kind)) return f;
-  const bool is_decode = kind == Kind::decode || kind == Kind::decode_mla;  // the dtype is the cache's
-  const auto rate = catalog::rate(chip, is_decode ? work::Dtype::bf16 : dtype);
+  const auto rate = catalog::rate(chip, dtype);
   if (!rate)
     throw InputError(
         fmt::format("chip {}: no dense rate for {} or a format it falls back to", chip.id, to_string(dtype)));
@@ -103,8 +104,7 @@ Truths merge(const std::vector<measure::Row>& rows, const std::vector<catalog::C
     const auto& [kind, dtype, id] = key;
     const auto* chip = catalog::find_chip(chips, id);
     if (chip == nullptr) continue;
-    const bool is_decode = kind == Kind::decode || kind == Kind::decode_mla;
-    if (uses_compute(kind) && !is_decode) {
+    if (uses_compute(kind) && !is_decode(kind)) {
       const auto rate = catalog::rate(*chip, dtype);
       if (!rate || work::bytes_per_element(rate->used) > work::bytes_per_element(dtype)) continue;
     }

@@ -1,0 +1,119 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <traincost/app/command.hpp>
+#include <traincost/calibrate/cross_validate.hpp>
+#include <traincost/catalog/chip.hpp>
+#include <traincost/measure/quarantine.hpp>
+#include <traincost/measure/row_file.hpp>
+#include <traincost/units/error.hpp>
+
+namespace traincost::app {
+namespace {
+
+struct Options {
+  std::vector<std::string> rows;
+  std::string published, out;
+  bool cross_validate = false;
+  report::Format format = report::Format::table;
+};
+
+// A line that overwrites itself; silent when nobody watches.
+calibrate::Progress progress(const char* what) {
+  if (isatty(STDERR_FILENO) == 0) return {};
+  return [what](std::size_t done, std::size_t all) {
+    std::fprintf(stderr, "\r%s %zu of %zu%s", what, done, all, done == all ? "\n" : "");
+  };
+}
+
+std::vector<measure::Row> read_all(const std::vector<std::string>& paths) {
+  std::vector<measure::Row> rows;
+  for (const auto& path : paths)
+    for (const auto& file : measure::row_files(path))
+      for (auto& row : measure::read_rows(file)) rows.push_back(std::move(row));
+  return rows;
+}
+
+void tell_quarantine(const measure::Screened& screened) {
+  for (const auto& [reason, count] : measure::count_by_reason(screened.quarantined)) {
+    std::fprintf(stderr, "set aside: %8zu  %s\n", count, reason.c_str());
+    for (const auto& q : screened.quarantined) {
+      if (q.reason != reason) continue;
+      std::fprintf(stderr, "             e.g. %s %s %s: %.4g s (%s)\n", q.row.chip.c_str(),
+                   work::describe(q.row.op).c_str(), std::string(work::to_string(q.row.dtype)).c_str(),
+                   q.row.latency.value, q.row.provider.c_str());
+      break;
+    }
+  }
+}
+
+// The chips whose transfer among themselves the acceptance of the calibration asks for.
+const std::vector<std::string> kFour{"a100-sxm4-80gb", "h100-sxm5-80gb", "h200-sxm-141gb", "b200-sxm"};
+
+void add_scores(report::Table& table, const char* test, const std::vector<calibrate::Score>& scores) {
+  for (const auto& s : scores)
+    table.rows.push_back({std::string(test), s.chip, std::string(calibrate::to_string(s.kind)),
+                          std::string(work::to_string(s.dtype)), static_cast<double>(s.shapes), 100 * s.median,
+                          100 * s.p90, 100 * s.baseline_median, s.from});
+}
+
+report::Table cross_validation(const calibrate::Truths& truths) {
+  report::Table table{.columns = {{"test", "left out"},
+                                  {"chip", "chip"},
+                                  {"kind", "operation"},
+                                  {"dtype", "format"},
+                                  {"shapes", "shapes"},
+                                  {"median_percent", "median %", 1, 1},
+                                  {"p90_percent", "90 % quantile, %", 1, 1},
+                                  {"one_constant_median_percent", "one constant, median %", 1, 1},
+                                  {"from", "predicted from"}},
+                      .rows = {}};
+  add_scores(table, "shape", calibrate::leave_shapes_out(truths, catalog::chips(), progress("shapes left out:")));
+  add_scores(table, "chip", calibrate::leave_chip_out(truths, catalog::chips(), progress("chips left out:")));
+  const auto four = calibrate::among(truths, kFour);
+  add_scores(table, "chip, four alone",
+             calibrate::leave_chip_out(four, catalog::chips(), progress("one of four left out:")));
+  return table;
+}
+
+void run(const Options& options) {
+  if (options.rows.empty())
+    throw InputError("calibrate: no row files (scripts/import_aiconfigurator.py writes build/rows)");
+  if (options.cross_validate == !options.out.empty())
+    throw InputError("calibrate: expected either --cross-validate or -o FILE");
+  const auto published = options.published.empty() ? measure::Published{} : measure::read_published(options.published);
+  auto screened = measure::screen(read_all(options.rows), catalog::chips());
+  tell_quarantine(screened);
+  if (options.cross_validate) {
+    print(report::render(cross_validation(calibrate::merge(screened.rows, catalog::chips())), options.format));
+    return;
+  }
+  const auto fitted = calibrate::fit(screened.rows, catalog::chips(), published, progress("surfaces:"));
+  if (fitted.fitted().surfaces.empty()) throw InputError("calibrate: no row of a known chip, nothing to fit");
+  write_file(options.out, calibrate::to_json(fitted));
+}
+
+}  // namespace
+
+void add_calibrate(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  auto* command = add_command(
+      app, "calibrate", "Fit efficiency surfaces to kernel timings, or test such fits on what they have not seen.",
+      "  traincost calibrate build/rows --published results/published/kernels.csv -o results/calibration/default.json\n"
+      "  traincost calibrate --cross-validate build/rows");
+  command->add_option("ROWS", options->rows, "row files (CSV), benchmark results (JSON), or folders of them");
+  command->add_option("--published", options->published,
+                      "published kernel figures (CSV): backward passes, narrow heads, streams");
+  command->add_option("-o,--out", options->out, "file to write");
+  command->add_flag("--cross-validate", options->cross_validate,
+                    "leave out shapes, then chips; print errors beside one constant per operation and format");
+  add_format(*command, options->format);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace traincost::app
