@@ -20,6 +20,7 @@ void start_warp(Warp& warp) {
   warp.open_group.fill(0);
   warp.carry.fill(0);
   warp.last_exit = nullptr;
+  warp.turn_over = false;
   std::fill(warp.local.begin(), warp.local.end(), std::byte{0xff});
   for (const auto& [name, operand] : program.special) set_special(warp, name, operand);
 }

@@ -66,6 +66,7 @@ class Table {
 const Table& table();
 
 void add_integer(Table& table);
+void add_bits(Table& table);
 void add_float(Table& table);
 void add_half(Table& table);
 void add_convert(Table& table);
@@ -118,11 +119,18 @@ inline void set_predicate(Warp& warp, const Operand& operand, Mask written, Mask
   bits = (bits & ~written) | (value & written);
 }
 
+// Operands are the same registers or others, never shifted by lanes: the loop over lanes may be vectorised.
+#ifdef __clang__
+#define PTX_NO_ALIASES _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define PTX_NO_ALIASES _Pragma("GCC ivdep")
+#endif
+
 /// f(lane) for each lane of the mask; the full warp without a branch, so that the compiler vectorises it.
 template <class F>
 inline void each(Mask mask, F f) {
   if (mask == kAll) {
-#pragma GCC ivdep
+    PTX_NO_ALIASES
     for (int lane = 0; lane < kLanes; ++lane) f(lane);
   } else {
     for (; mask != 0; mask &= mask - 1) f(std::countr_zero(mask));

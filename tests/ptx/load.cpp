@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "error.hpp"
+#include "frame.hpp"
 #include "isa.hpp"
 
 namespace ptx {
@@ -13,31 +14,6 @@ namespace {
 
 constexpr std::size_t kSharedGap = 128;  // out of bounds between two shared variables, so that an overrun is seen
 constexpr int kDeepest = 32;             // of inlined calls; deeper is taken for recursion
-
-struct Symbol {
-  Space space = Space::kGlobal;
-  std::uint64_t value = 0;  // address or offset
-  std::size_t bytes = 0;
-};
-
-std::size_t align_up(std::size_t value, std::size_t align) { return (value + align - 1) / align * align; }
-
-/// One function in the process of being inlined.
-struct Frame {
-  const Function* function = nullptr;
-  int depth = 0;
-  std::unordered_map<std::string, Symbol> symbols{};
-  std::unordered_map<std::string, Operand> registers{};  // of a family: by its prefix, the first one
-  std::unordered_map<std::string, int> families{};       // prefix -> count
-  std::vector<std::uint32_t> op_of{};                    // instruction -> op
-  struct Jump {
-    std::uint32_t op = 0;
-    std::string label;  // empty: the end of the function
-    int scope = 0;
-    int table = -1;  // of branch_tables
-  };
-  std::vector<Jump> jumps{};
-};
 
 class Loader {
  public:
@@ -55,8 +31,8 @@ class Loader {
     for (Variable const* open : open_shared_) shared_[open->name].value = align_up(shared_end_, 128);
     if (!open_shared_.empty()) shared_end_ = align_up(shared_end_, 128);
     program_->static_shared_bytes = shared_end_;
-    patch_open_shared();
-    fill_pools();
+    constants_.move(kOpenShared, kOpenShared / 2, shared_end_);  // dynamic shared memory lies behind the static
+    program_->pools = constants_.pools();
     return std::move(program_);
   }
 
@@ -90,7 +66,7 @@ class Loader {
     if (const auto found = shared_.find(variable.name); found != shared_.end()) return found->second;
     Symbol symbol{Space::kShared, 0, variable.bytes};
     if (variable.open_array) {
-      // Known only when all others are placed: a mark that patch_open_shared() replaces.
+      // Known only when all others are placed: a mark that load() replaces.
       symbol.value = kOpenShared;
       open_shared_.push_back(&variable);
     } else {
@@ -100,15 +76,6 @@ class Loader {
     }
     shared_[variable.name] = symbol;
     return symbol;
-  }
-
-  // Dynamic shared memory starts after the last static variable.
-  void patch_open_shared() {
-    const std::uint64_t start = shared_end_;
-    for (std::uint64_t& constant : program_->constants) {
-      if (constant >= kOpenShared && constant < kOpenShared + kOpenShared / 2)
-        constant = constant - kOpenShared + start;
-    }
   }
 
   std::uint64_t place_local(std::size_t bytes, std::size_t align) {
@@ -123,7 +90,6 @@ class Loader {
     program_->register_bytes += align_up(register_stride(bytes) * count, 64);
     return operand;
   }
-  static std::size_t register_stride(std::size_t bytes) { return bytes == 0 ? sizeof(Mask) : bytes * kLanes; }
 
   void place_variables(Frame& frame) {
     for (const Variable& variable : frame.function->variables) {
@@ -141,33 +107,6 @@ class Loader {
   }
 
   // ---- operands
-  Operand constant(std::uint64_t bits, bool is_double = false) {
-    auto [found, fresh] =
-        constants_.try_emplace({bits, is_double}, static_cast<std::uint32_t>(program_->constants.size()));
-    if (fresh) {
-      program_->constants.push_back(bits);
-      doubles_.push_back(is_double);
-    }
-    return {.offset = found->second * 256, .constant = 1, .bytes = 8};
-  }
-
-  void fill_pools() {
-    const std::size_t count = program_->constants.size();
-    for (auto& pool : program_->pools) pool.resize(count * 32);
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint64_t bits = program_->constants[i];
-      std::uint64_t narrow = bits;
-      if (doubles_[i]) narrow = std::bit_cast<std::uint32_t>(static_cast<float>(std::bit_cast<double>(bits)));
-      auto* p16 = reinterpret_cast<std::uint16_t*>(&program_->pools[1][i * 32]);
-      auto* p32 = reinterpret_cast<std::uint32_t*>(&program_->pools[2][i * 32]);
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        p16[lane] = static_cast<std::uint16_t>(narrow);
-        p32[lane] = static_cast<std::uint32_t>(narrow);
-        program_->pools[3][i * 32 + lane] = bits;
-      }
-    }
-  }
-
   const Symbol* find_symbol(const Frame& frame, const std::string& name) {
     if (const auto found = frame.symbols.find(name); found != frame.symbols.end()) return &found->second;
     if (const auto found = shared_.find(name); found != shared_.end()) return &found->second;
@@ -176,23 +115,6 @@ class Loader {
       return &(globals_[name] = {Space::kGlobal, address_(name), variable.bytes});
     }
     return nullptr;
-  }
-
-  static std::optional<Operand> declared_register(const Frame& frame, const std::string& name) {
-    if (const auto found = frame.registers.find(name); found != frame.registers.end()) {
-      if (!frame.families.contains(name)) return found->second;
-    }
-    // The prefix of a family may itself end in a digit: try every split.
-    for (std::size_t split = name.find_last_not_of("0123456789") + 1; split < name.size(); ++split) {
-      const auto family = frame.families.find(name.substr(0, split));
-      if (family == frame.families.end()) continue;
-      const int number = std::stoi(name.substr(split));
-      if (number >= family->second) continue;
-      Operand operand = frame.registers.at(family->first);
-      operand.offset += static_cast<std::uint32_t>(register_stride(operand.bytes) * static_cast<std::size_t>(number));
-      return operand;
-    }
-    return std::nullopt;
   }
 
   Operand find_register(const Frame& frame, const Instruction& text, const std::string& name) {
@@ -212,11 +134,11 @@ class Loader {
   }
 
   Operand symbol_operand(const Frame& frame, const Instruction& text, const Arg& arg) {
-    if (arg.name == "WARP_SZ") return constant(kLanes);
+    if (arg.name == "WARP_SZ") return constants_.operand(kLanes);
     if (const auto declared = declared_register(frame, arg.name)) return *declared;  // r0 of inline assembly
     const Symbol* symbol = find_symbol(frame, arg.name);
     if (symbol == nullptr) fail(text, fmt::format("unknown name {}", arg.name));
-    return constant(symbol->value + static_cast<std::uint64_t>(arg.displacement));
+    return constants_.operand(symbol->value + static_cast<std::uint64_t>(arg.displacement));
   }
 
   void flatten(const Frame& frame, const Instruction& text, const Arg& arg, Op& op, std::vector<Operand>& out,
@@ -226,7 +148,7 @@ class Loader {
         out.push_back(find_register(frame, text, arg.name));
         break;
       case Arg::Kind::kNumber:
-        out.push_back(constant(arg.number, arg.is_double));
+        out.push_back(constants_.operand(arg.number, arg.is_double));
         break;
       case Arg::Kind::kSymbol:
         out.push_back(symbol_operand(frame, text, arg));
@@ -238,11 +160,11 @@ class Loader {
         if (const auto declared = declared_register(frame, arg.name)) {
           out.push_back(*declared);
         } else if (arg.name.empty()) {
-          out.push_back(constant(0));
+          out.push_back(constants_.operand(0));
         } else {
           const Symbol* symbol = find_symbol(frame, arg.name);
           if (symbol == nullptr) fail(text, fmt::format("unknown name {}", arg.name));
-          out.push_back(constant(symbol->value));
+          out.push_back(constants_.operand(symbol->value));
           if (symbol->space == Space::kLocal) op.space = Space::kLocal;
         }
         if (frame.depth > 0 && text.opcode.find(".param") != std::string::npos) op.space = Space::kLocal;
@@ -356,7 +278,7 @@ class Loader {
   void parameter_address(Frame& frame, const Instruction& text, const Symbol& symbol) {
     Op op{.text = &text};
     attach(op, {find_register(frame, text, text.args[0].name), special(text, "%ptx_parameters"),
-                constant(symbol.value + static_cast<std::uint64_t>(text.args[1].displacement))});
+                constants_.operand(symbol.value + static_cast<std::uint64_t>(text.args[1].displacement))});
     table().decode(Instruction{.opcode = "add.u64"}, op);
     program_->ops.push_back(op);
   }
@@ -383,7 +305,7 @@ class Loader {
       std::vector<Operand> operands;
       for (const Arg* list : {arguments, results}) {
         if (list == nullptr) continue;
-        for (const Arg& arg : list->parts) operands.push_back(constant(frame.symbols.at(arg.name).value));
+        for (const Arg& arg : list->parts) operands.push_back(constants_.operand(frame.symbols.at(arg.name).value));
       }
       attach(op, operands);
       guard(frame, text, op);
@@ -427,13 +349,8 @@ class Loader {
     }
   }
 
-  struct ConstantHash {
-    std::size_t operator()(const std::pair<std::uint64_t, bool>& key) const {
-      return std::hash<std::uint64_t>{}(key.first) * 2 + (key.second ? 1 : 0);
-    }
-  };
-
-  static constexpr std::uint64_t kOpenShared = std::uint64_t{0x5eed} << 40;  // see place_shared()
+  static constexpr std::uint64_t kOpenShared = std::uint64_t{0x5eed}
+                                               << 40;  // no address that a kernel has; see place_shared()
 
   const Module& module_;
   const SymbolAddress& address_;
@@ -442,8 +359,7 @@ class Loader {
   std::unordered_map<std::string, Symbol> globals_;
   std::vector<const Variable*> open_shared_;
   std::size_t shared_end_ = 0;
-  std::unordered_map<std::pair<std::uint64_t, bool>, std::uint32_t, ConstantHash> constants_;
-  std::vector<bool> doubles_;
+  Constants constants_;
 };
 
 }  // namespace

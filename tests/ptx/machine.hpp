@@ -83,9 +83,7 @@ struct Program {
   std::size_t static_shared_bytes = 0;
   std::vector<ParameterSlot> shared_variables;           // the gaps between them are out of bounds
   std::vector<std::pair<std::string, Operand>> special;  // %tid.x -> its register
-  // Constants: one stride of 256 bytes each in three pools, for 16-, 32- and 64-bit readers.
-  std::vector<std::uint64_t> constants;
-  std::array<std::vector<std::uint64_t>, 4> pools;
+  std::array<std::vector<std::uint64_t>, 4> pools;       // of constants, see frame.hpp
   const Module* module = nullptr;
 };
 
@@ -125,6 +123,7 @@ struct Warp {
   std::array<std::uint32_t, kLanes> open_group{};  // number of the cp.async group that is being filled
   std::array<std::uint32_t, kLanes> carry{};       // CC.CF
   const Op* last_exit = nullptr;
+  bool turn_over = false;  // its turn ended while it could have gone on
 
   [[nodiscard]] std::uint32_t thread(std::uint32_t lane) const { return index * kLanes + lane; }
 };

@@ -28,6 +28,11 @@ void* map_pages(std::size_t bytes) {
 // The data ends at the end of its 256-byte unit, and unmapped or foreign bytes follow only after a gap.
 std::size_t mapped(std::size_t bytes) { return (bytes + kAlign) / kAlign * kAlign; }
 
+std::uint64_t count_bits(const std::vector<std::uint64_t>& words) {
+  return std::transform_reduce(words.begin(), words.end(), std::uint64_t{0}, std::plus<>(),
+                               [](std::uint64_t word) { return static_cast<std::uint64_t>(std::popcount(word)); });
+}
+
 }  // namespace
 
 Memory::~Memory() { reset(); }
@@ -59,6 +64,8 @@ bool Memory::release(void* base) {
   const auto found = allocations_.find(reinterpret_cast<std::uint64_t>(base));
   if (found == allocations_.end()) return false;
   const Allocation& allocation = *found->second;
+  freed_loaded_ += count_bits(allocation.loaded);
+  freed_stored_ += count_bits(allocation.stored);
   munmap(allocation.shadow, mapped(allocation.bytes));
   // The pages go back, the addresses stay taken: a kernel that still uses them is told so.
   mmap(allocation.base, mapped(allocation.bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
@@ -109,16 +116,14 @@ std::size_t Memory::count(const void* from, std::size_t bytes, std::uint8_t stat
 }
 
 std::uint64_t Memory::distinct_sectors(bool stored) const {
-  std::uint64_t sectors = 0;
-  for (const auto& [base, allocation] : allocations_) {
-    for (const std::uint64_t bits : stored ? allocation->stored : allocation->loaded) {
-      sectors += static_cast<std::uint64_t>(std::popcount(bits));
-    }
-  }
+  std::uint64_t sectors = stored ? freed_stored_ : freed_loaded_;
+  for (const auto& [base, allocation] : allocations_)
+    sectors += count_bits(stored ? allocation->stored : allocation->loaded);
   return sectors;
 }
 
 void Memory::reset_sectors() {
+  freed_loaded_ = freed_stored_ = 0;
   for (auto& [base, allocation] : allocations_) {
     allocation->loaded.clear();
     allocation->stored.clear();

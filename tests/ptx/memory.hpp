@@ -53,12 +53,15 @@ class Memory {
   bool mark(const void* to, std::size_t bytes, std::uint8_t state);
   [[nodiscard]] std::size_t count(const void* from, std::size_t bytes, std::uint8_t state);
 
+  /// Each once, also those of memory that has been freed since.
   [[nodiscard]] std::uint64_t distinct_sectors(bool stored) const;
   void reset_sectors();
 
  private:
   void forget_oldest();
 
+  std::uint64_t freed_loaded_ = 0;  // sectors
+  std::uint64_t freed_stored_ = 0;
   std::map<std::uint64_t, std::unique_ptr<Allocation>> allocations_;  // by base
   std::deque<std::pair<std::uint64_t, std::size_t>> freed_;           // their addresses are not used again for a while
 };

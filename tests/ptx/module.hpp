@@ -68,6 +68,9 @@ struct Module {
 /// Throws PtxError with the line.
 [[nodiscard]] std::unique_ptr<Module> parse(std::string_view text);
 
+/// 12, 0x1f, 0f3F800000, 0d..., 1.5 (PTX ISA 4.5); nothing when the text is no number.
+[[nodiscard]] std::optional<Arg> literal(std::string_view text);
+
 /// The bytes of one element of a PTX type; 0 for pred.
 [[nodiscard]] std::size_t type_bytes(std::string_view type);
 

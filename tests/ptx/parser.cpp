@@ -1,9 +1,8 @@
 #include <fmt/format.h>
 
-#include <bit>
-#include <charconv>
 #include <cstring>
 #include <map>
+#include <optional>
 
 #include "error.hpp"
 #include "lexer.hpp"
@@ -54,31 +53,10 @@ class Parser {
     return negative ? -value : value;
   }
 
-  Arg number(std::string_view text) const {
-    Arg arg{.kind = Arg::Kind::kNumber};
-    auto hex = [&](std::string_view digits) {
-      std::uint64_t value = 0;
-      const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16).ptr;
-      if (end != digits.data() + digits.size() && *end != 'U') fail(fmt::format("bad number '{}'", text));
-      return value;
-    };
-    if (text.size() > 2 && text[0] == '0' && (text[1] == 'f' || text[1] == 'F')) {
-      arg.number = hex(text.substr(2));
-    } else if (text.size() > 2 && text[0] == '0' && (text[1] == 'd' || text[1] == 'D')) {
-      arg.number = hex(text.substr(2));
-      arg.is_double = true;
-    } else if (text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
-      arg.number = hex(text.substr(2));
-    } else if (text.find('.') != std::string_view::npos) {
-      double value = 0;
-      std::from_chars(text.data(), text.data() + text.size(), value);
-      arg.number = std::bit_cast<std::uint64_t>(value);
-      arg.is_double = true;
-    } else {
-      const auto end = std::from_chars(text.data(), text.data() + text.size(), arg.number).ptr;
-      if (end != text.data() + text.size() && *end != 'U') fail(fmt::format("bad number '{}'", text));
-    }
-    return arg;
+  [[nodiscard]] Arg number(std::string_view text) const {
+    const std::optional<Arg> arg = literal(text);
+    if (!arg) fail(fmt::format("bad number '{}'", text));
+    return *arg;
   }
 
   // ---- declarations

@@ -100,6 +100,7 @@ const Table& table() {
   static const Table instance = [] {
     Table table;
     add_integer(table);
+    add_bits(table);
     add_float(table);
     add_half(table);
     add_convert(table);

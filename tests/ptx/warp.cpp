@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "block.hpp"
 
@@ -30,6 +31,8 @@ Group* pick(Warp& warp) {
                     (launch.options.order == Order::kRandom && (launch.random() & 1U) != 0);
   for (Group& group : warp.groups) {
     if (group.state != Group::State::kReady) continue;
+    // A group that spins for another one of its warp must not run for ever: after a turn, the next in the list.
+    if (std::exchange(warp.turn_over, false)) return &group;
     if (best == nullptr || (last ? group.pc > best->pc : group.pc < best->pc)) best = &group;
   }
   return best;
@@ -209,8 +212,10 @@ Step run_warp(Warp& warp, std::uint64_t turn) {
                         who_waits(warp)));
     }
     if (turn == 0) {
-      // A group that spins must not keep the others of its warp from running.
-      if (warp.groups.size() > 1) std::rotate(warp.groups.begin(), warp.groups.begin() + 1, warp.groups.end());
+      if (warp.groups.size() > 1) {
+        std::rotate(warp.groups.begin(), warp.groups.begin() + 1, warp.groups.end());
+        warp.turn_over = true;
+      }
       return Step::kYields;
     }
     advance(warp, static_cast<std::size_t>(group - warp.groups.data()), turn);

@@ -25,7 +25,7 @@ struct Options {
   std::uint64_t seed = 1;         // of kRandom
   Checks checks{};
   bool counters = true;
-  std::uint64_t max_warp_instructions = 20'000'000'000;  // of one launch: a kernel that spins for ever ends in an error
+  std::uint64_t max_warp_instructions = 2'000'000'000;  // of one launch: a kernel that spins for ever ends in an error
 };
 
 enum class Class {
