@@ -1,5 +1,8 @@
 #include "ptx_faults_kernels.hpp"
 
+#undef NDEBUG  // a kernel's assertion is one of the faults
+#include <cassert>
+
 namespace ptx::test {
 namespace {
 
@@ -13,6 +16,11 @@ __global__ void reduction_kernel(const float* in, float* out, int n) {
   __shared__ float last[32];
   const int t = threadIdx.x;
   if (kFault == Reduction::kBarrierAfterExit && t >= 96) return;
+  if (kFault == Reduction::kAssertion) assert(t < 64);
+  if (kFault == Reduction::kSpinsForEver) {
+    while (reinterpret_cast<const volatile float*>(in)[0] > 0) {
+    }
+  }
   float sum = 0;
   if (kFault == Reduction::kNoRangeCheck) {
     for (int i = 0; i < n; i += kThreads) sum += in[i + t];
@@ -172,6 +180,8 @@ void launch_reduction(Reduction fault, const float* in, float* out, int n, cudaS
     REDUCTION(kShuffleInBranch)
     REDUCTION(kWrongMask)
     REDUCTION(kTwoShuffles)
+    REDUCTION(kAssertion)
+    REDUCTION(kSpinsForEver)
   }
 #undef REDUCTION
 }

@@ -22,7 +22,9 @@ enum class Reduction {
   kBarrierTwice,
   kShuffleInBranch,
   kWrongMask,
-  kTwoShuffles
+  kTwoShuffles,
+  kAssertion,
+  kSpinsForEver
 };
 /// out[0] = the sum of in[0..n), one block of 128 threads.
 void launch_reduction(Reduction fault, const float* in, float* out, int n, cudaStream_t stream);

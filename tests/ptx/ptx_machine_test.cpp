@@ -75,6 +75,24 @@ TEST(Warp, TilesNameTheirOwnMasks) {
   for (std::uint64_t i = 0; i < 32; ++i) EXPECT_EQ(out[i], i / 8 * 64 + 28);
 }
 
+TEST(Warp, LanesThatSpinLetTheOthersOfTheirWarpGoOn) {
+  // A lock that each lane takes and gives back; the lanes that wait loop at the lower address.
+  const std::string body = R"(
+    setp.eq.u32 p8, r2, 0; @p8 st.shared.v2.u32 [buf], {0, 0}; bar.sync 0;
+    TAKE: atom.shared.cas.b32 r4, [buf], 0, 1; setp.ne.u32 p8, r4, 0; @p8 bra TAKE;
+    ld.shared.u32 r5, [buf+4]; add.u32 r5, r5, 1; st.shared.u32 [buf+4], r5;
+    atom.shared.exch.b32 r4, [buf], 0;
+    bar.sync 0; ld.shared.u32 r9, [buf+4];
+  )";
+  for (Options schedule : schedules()) {
+    schedule.checks.races = false;  // relaxed atomics order nothing
+    schedule.max_warp_instructions = 20'000'000;
+    set_options(schedule);
+    EXPECT_EQ(run_text(body, 'r', lanes_with(square))[0], 32U);
+  }
+  set_options({});
+}
+
 TEST(Block, BarrierReductions) {
   const auto in = lanes_with(square, 96);
   for (const Options& schedule : schedules()) {
