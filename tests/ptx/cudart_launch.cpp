@@ -58,6 +58,7 @@ Kernel* find_kernel(const void* function) {
 
 extern "C" {
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the names that nvcc's code calls
 void** __cudaRegisterFatBinary(void* image) {
   auto& modules = ptx::session().modules;
   // What is wrong with the image is said when one of its kernels is launched: this runs before main.
@@ -105,6 +106,8 @@ cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void*
                                cudaStream_t) {
   return ptx::run_kernel(*reinterpret_cast<ptx::Kernel*>(kernel), grid, block, arguments, shared);
 }
+
+// NOLINTEND(bugprone-reserved-identifier)
 
 cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments, std::size_t shared,
                              cudaStream_t) {
