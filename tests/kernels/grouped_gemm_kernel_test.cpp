@@ -41,6 +41,8 @@ const std::vector<GroupedShape> kShapes = {
     {{257}, 16, 48},
     {{0, 0, 0, 19}, 152, 168, 16},
     {{40, 41, 42}, 8, 8, 8},
+    {std::vector<int>(230, 1), 8, 136},  // more tiles than blocks: a block's next tile reuses the stages
+    {std::vector<int>(220, 2), 16, 24},
 };
 
 struct Problem {

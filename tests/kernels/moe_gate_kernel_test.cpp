@@ -80,6 +80,7 @@ const std::vector<Shape> kShapes = {
     {15, 512, 10, 16, 4, Scoring::sigmoid, LogitType::bf16},
     {10, 512, 1, 1, 1, Scoring::softmax},
     {8, 24, 3, 24, 24, Scoring::sigmoid},  // groups of one expert
+    {4000, 16, 2},                         // more tokens than warps
 };
 
 TEST_P(Schedules, GivesTheReferencesIdsForEveryShape) {
