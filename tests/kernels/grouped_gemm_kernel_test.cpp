@@ -187,6 +187,37 @@ TEST_P(Schedules, RealNumbersAgreeToTheLastDigit) {
   EXPECT_LE(deviation(o.got, o.want).relative, 1e-6);
 }
 
+TEST_P(Schedules, RowsBeyondTwoToThe31Elements) {
+  const Shape s{1, 16, 24, 5};
+  const std::vector<int> near{0}, counts{5};
+  const auto x = matrix(5 * 24, Values::integers, 7);
+  const auto w = matrix(16 * 24, Values::integers, 8);
+  std::vector<__nv_bfloat16> y_want(5 * 16), dx_want(5 * 24);
+  std::vector<float> dw_want(16 * 24);
+  reference(ForwardParams{s, near.data(), counts.data(), x.data(), w.data(), y_want.data()});
+  reference(InputGradientParams{s, near.data(), counts.data(), y_want.data(), w.data(), dx_want.data()});
+  reference(WeightGradientParams{s, false, near.data(), counts.data(), y_want.data(), x.data(), dw_want.data()});
+
+  const DeviceBuffer<int> far(std::vector<int>{kFarRow}), device_counts(counts);
+  const DeviceBuffer<__nv_bfloat16> input(x), weight(w), output(y_want.size()), grad_output(y_want), grad(x.size());
+  const DeviceBuffer<float> grad_weight(dw_want.size());
+  const auto* far_input = shifted_back(input.data(), 24LL * kFarRow);
+  const auto* far_grad_output = shifted_back(grad_output.data(), 16LL * kFarRow);
+  launch(ForwardParams{s, far.data(), device_counts.data(), far_input, weight.data(),
+                       shifted_back(output.data(), 16LL * kFarRow)},
+         nullptr);
+  launch(InputGradientParams{s, far.data(), device_counts.data(), far_grad_output, weight.data(),
+                             shifted_back(grad.data(), 24LL * kFarRow)},
+         nullptr);
+  launch(
+      WeightGradientParams{s, false, far.data(), device_counts.data(), far_grad_output, far_input, grad_weight.data()},
+      nullptr);
+  finish();
+  expect_exact(Outputs<__nv_bfloat16>{output.to_host(), y_want});
+  expect_exact(Outputs<__nv_bfloat16>{grad.to_host(), dx_want});
+  expect_exact(Outputs<float>{grad_weight.to_host(), dw_want});
+}
+
 TEST_P(Schedules, SharedMemoryHasNoBankConflicts) {
   if (!ptx::executing()) GTEST_SKIP() << "a card counts nothing";
   const GroupedShape s{{128, 100}, 128, 256};

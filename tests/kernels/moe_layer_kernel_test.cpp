@@ -302,6 +302,48 @@ TEST_P(Schedules, CombineBackwardOfFp8EqualsTheReference) {
   for (const LayerShape& s : kShapes) expect_combine_backward(s, true);
 }
 
+TEST_P(Schedules, RowsBeyondTwoToThe31Elements) {
+  const LayerShape s{9, 2, 4, 1, 7168};
+  Order o = reference_order(ids_of(s), s.num_experts, s.alignment);
+  const auto x = random_bf16(static_cast<std::size_t>(s.tokens) * s.hidden, -4, 4, 12);
+  const auto rows_want = reference_permute(x, o, s.tokens, s.topk, s.hidden);
+  const std::vector<float> weights(o.row_of_slot.size(), 0.5F);
+  const auto y_want = reference_combine(rows_want, weights, o, s.tokens, s.topk, s.hidden);
+
+  for (int& row : o.row_of_slot) row += kFarRow;
+  const std::int64_t far = static_cast<std::int64_t>(kFarRow) * s.hidden;
+  const DeviceBuffer<int> far_rows(o.row_of_slot);
+  const DeviceBuffer<float> device_weights(weights);
+  const DeviceBuffer<__nv_bfloat16> input(x), rows(rows_want.size()), y(x.size()), grad_rows(rows_want.size());
+  const DeviceBuffer<float> grad_weights(weights.size());
+  moe_permute::launch({.tokens = s.tokens,
+                       .topk = s.topk,
+                       .row_bytes = s.hidden * 2,
+                       .row_of_slot = far_rows.data(),
+                       .input = input.data(),
+                       .output = shifted_back(rows.data(), far)},
+                      nullptr);
+  const moe_combine::Shape shape{s.tokens, s.topk, s.hidden};
+  moe_combine::launch(moe_combine::Params{.shape = shape,
+                                          .row_of_slot = far_rows.data(),
+                                          .weights = device_weights.data(),
+                                          .experts = shifted_back(rows.data(), far),
+                                          .output = y.data()},
+                      nullptr);
+  moe_combine::launch(moe_combine::BackwardParams{.shape = shape,
+                                                  .row_of_slot = far_rows.data(),
+                                                  .weights = device_weights.data(),
+                                                  .experts = shifted_back(rows.data(), far),
+                                                  .grad_output = input.data(),
+                                                  .grad_experts = shifted_back(grad_rows.data(), far),
+                                                  .grad_weights = grad_weights.data()},
+                      nullptr);
+  finish();
+  expect_same(rows.to_host(), rows_want);
+  expect_rounded_alike(y.to_host(), y_want);
+  expect_written(grad_rows);
+}
+
 // 64 tokens for time; 4096 in training.
 constexpr LayerShape kDeepSeekV3{64, 8, 256, 1, 7168};
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdint>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -53,5 +54,14 @@ inline double sector_bytes() {
   const ptx::Counters& seen = counted();
   return 32.0 * static_cast<double>(seen.global_loads.distinct_sectors + seen.global_stores.distinct_sectors);
 }
+
+/// A pointer `elements` before `p`, so that a large index meets a small buffer: wrong 32-bit arithmetic misses it.
+template <class T>
+T* shifted_back(T* p, std::int64_t elements) {
+  return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(p) - static_cast<std::uintptr_t>(elements) * sizeof(T));
+}
+
+/// A row beyond 2^31 elements of any width from 2 on.
+constexpr int kFarRow = 2'000'000'000;
 
 }  // namespace traincost::kernels
