@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <traincost/app/command.hpp>
+#include <traincost/app/compared_jobs.hpp>
 #include <traincost/app/lookup.hpp>
 #include <traincost/app/run_options.hpp>
 #include <traincost/report/comparison.hpp>
@@ -15,6 +16,7 @@ namespace {
 struct Options {
   RunOptions run;
   std::vector<std::string> chips;
+  std::string job;
   report::Format format = report::Format::table;
 };
 
@@ -56,6 +58,7 @@ std::string run(const Options& o) {
   for (const auto& name : o.chips) chips.push_back(chip_named(name));
   const auto efficiency = efficiency_of(o.run.calibration);
   const auto prices = on_one_footing(prices_of(o.run), chips);
+  if (!o.job.empty()) return compared_jobs(o.job, request, chips, efficiency, prices, o.format);
   std::vector<report::Compared> rows;
   for (const auto& chip : chips) rows.push_back(compared(request, chip, efficiency, prices));
   return report::comparison(rows, o.format);
@@ -68,11 +71,15 @@ void add_compare(CLI::App& app) {
   CLI::App* command = add_command(
       app, "compare", "The same run on several chips, and which part of a step makes the difference",
       "  traincost compare --model deepseek-v3 --chips h100-sxm5-80gb,h800-sxm5-80gb --gpus 2048 --tokens 14.8e12\n"
-      "  traincost compare --model llama-3-70b --chips h200,b200,mi300x --gpus 1024 --tokens 15e12 --format csv");
+      "  traincost compare --model llama-3-70b --chips h200,b200,mi300x --gpus 1024 --tokens 15e12 --format csv\n"
+      "  traincost compare --job all --model deepseek-v3 --chips h100-sxm5-80gb,h800-sxm5-80gb,h20-96gb --gpus 2048");
   add_run_options(*command, o->run);
   command->add_option("--chips", o->chips, "chips of the catalogue; the others are compared with the first")
       ->delimiter(',')
       ->required();
+  command->add_option("--job", o->job,
+                      "pretraining, rollouts, rl or all: chips needed to match the first, what limits each, and what "
+                      "each restricted figure costs");
   add_format(*command, o->format);
   command->callback([o] { print(run(*o)); });
 }

@@ -6,7 +6,7 @@
 #include <memory>
 #include <set>
 
-#include <traincost/cost/estimate.hpp>
+#include <traincost/scenario/best_estimate.hpp>
 #include <traincost/units/error.hpp>
 
 namespace traincost::scenario {
@@ -29,18 +29,10 @@ std::string origins(const cost::StepCost& step) {
 }
 
 std::optional<Known> priced(const catalog::Model& model, double gpus, const catalog::Chip& chip) {
-  cost::Request request{.model = model, .chip = chip, .cluster = catalog::default_cluster(chip), .gpus = gpus};
-  request.tokens = 1e12;         // of no effect on a step
-  request.usd_per_gpu_hour = 1;  // likewise: only the step is read
-  try {
-    const auto estimate =
-        cost::estimate(request, calibrate::default_efficiency(), catalog::prices(), catalog::operating());
-    const auto& step = estimate.step;
-    return Known{step.model_flops / step.seconds.p50 / gpus,
-                 fmt::format("cost model ({}), {}", origins(step), cost::describe(estimate.job.layout))};
-  } catch (const InputError&) {
-    return std::nullopt;
-  }
+  const auto best = best_estimate(model, chip, catalog::default_cluster(chip), gpus, calibrate::default_efficiency());
+  if (!best) return std::nullopt;
+  return Known{sustained_flops(*best),
+               fmt::format("cost model ({}), {}", origins(best->step), cost::describe(best->job.layout))};
 }
 
 class CostRates {
