@@ -18,6 +18,13 @@ struct Options {
 
 std::string day(const std::optional<Date>& date) { return date ? to_string(*date) : ""; }
 
+// Of a text that is not in force, nobody enforces anything; a bill is proposed or dropped.
+std::string enforcement_text(const Rule& rule, Date as_of) {
+  const auto text = text_state(rule, as_of);
+  if (text == TextState::not_yet || text == TextState::ended) return "";
+  return std::string{to_string(enforcement(rule, as_of))};
+}
+
 report::Table timeline(const Options& options, const std::optional<Date>& as_of) {
   report::Table table{.columns = {{"id", "rule"},
                                   {"name", "name"},
@@ -40,8 +47,7 @@ report::Table timeline(const Options& options, const std::optional<Date>& as_of)
                                   std::string{to_string(rule.effect)},
                                   to_string(rule.logic)};
     if (as_of)
-      row.insert(row.begin() + 5,
-                 {std::string{to_string(text_state(rule, *as_of))}, std::string{to_string(enforcement(rule, *as_of))}});
+      row.insert(row.begin() + 5, {std::string{to_string(text_state(rule, *as_of))}, enforcement_text(rule, *as_of)});
     table.rows.push_back(row);
   }
   return table;

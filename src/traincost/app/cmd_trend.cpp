@@ -71,8 +71,14 @@ std::vector<Section> on_trend(const Options& o) {
                         {line(q.older_usd), line(q.months_younger), line(q.progress_per_year), line(q.behind)})};
 }
 
-// Infinite: not within the simulated years.
-Cell year(double y) { return std::isfinite(y) ? Cell{y} : Cell{std::string{"later"}}; }
+// The quarter that ends at `y`; infinite: not within the simulated years.
+Cell quarter(double y) {
+  if (!std::isfinite(y)) return std::string{"later"};
+  const int quarters = static_cast<int>(std::lround(y * kQuarters)) - 1;
+  return fmt::format("{}Q{}", quarters / kQuarters, quarters % kQuarters + 1);
+}
+
+Cell months(double m) { return std::isfinite(m) ? Cell{m} : Cell{}; }
 
 std::vector<Section> when_affordable(const Options& o) {
   if (!o.flop) throw InputError("--scenario needs --flop, the compute of the capability with the methods of --as-of");
@@ -81,18 +87,23 @@ std::vector<Section> when_affordable(const Options& o) {
   const auto p = plan(s, catalog::chips(), job.rate);
   const auto a = affordable(p, *o.flop, year_fraction(parse_date(o.as_of, "--as-of")),
                             static_cast<std::uint64_t>(*o.draws), static_cast<std::uint64_t>(*o.seed));
-  Table table{.columns = {{"side", "side"}, {"p5", "5 %", 1, 2}, {"p50", "50 %", 1, 2}, {"p95", "95 %", 1, 2}},
-              .rows = {}};
+  Table table{.columns = {{"side", "side"}, {"p5", "5 %"}, {"p50", "50 %"}, {"p95", "95 %"}}, .rows = {}};
   const auto row = [&](const char* name, const cost::Interval& i) {
-    table.rows.push_back({name, year(i.p5), year(i.p50), year(i.p95)});
+    table.rows.push_back({name, quarter(i.p5), quarter(i.p50), quarter(i.p95)});
   };
   row("restricted", a.restricted);
   row("unrestricted", a.unrestricted);
-  row("gap in months", a.gap_months);
+  Table gap{.columns = {{"gap_months_p5", "gap in months, 5 %", 1, 1},
+                        {"gap_months_p50", "50 %", 1, 1},
+                        {"gap_months_p95", "95 %", 1, 1},
+                        {"share_restricted_in_time", "draws in which the restricted side gets there, %", 0.01, 1}},
+            .rows = {{months(a.gap_months.p5), months(a.gap_months.p50), months(a.gap_months.p95),
+                      a.share_restricted_in_time}}};
   return {{"affordable",
-           fmt::format("{}: year in which a run of {:.3g} FLOP (methods of {}) is the largest of a side", s.title,
+           fmt::format("{}: quarter in which a run of {:.3g} FLOP (methods of {}) is the largest of a side", s.title,
                        *o.flop, o.as_of),
            table},
+          {"gap", "", gap, true},
           report::notes("assumptions", "Assumptions", assumptions(s))};
 }
 
