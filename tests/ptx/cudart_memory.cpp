@@ -60,7 +60,7 @@ cudaError_t fill(void* to, int value, std::size_t bytes) {
 void* symbol_address(const void* symbol) {
   const auto found = session().variables.find(symbol);
   if (found == session().variables.end()) return nullptr;
-  return reinterpret_cast<void*>(found->second.first->address(found->second.second));
+  return host_pointer(found->second.first->address(found->second.second));
 }
 
 using Time = std::chrono::steady_clock::time_point;

@@ -100,7 +100,7 @@ void extend(Warp& warp, const Operand& operand, int lane, T value) {
   if (operand.sink) return;
   std::byte* at = warp.base[0][0] + operand.offset + static_cast<std::size_t>(lane) * operand.bytes;
   if constexpr (std::is_integral_v<T>) {
-    const auto wide = static_cast<std::int64_t>(value);
+    const auto wide = static_cast<std::int64_t>(+value);
     std::memcpy(at, &wide, operand.bytes);
   } else {
     std::memcpy(at, &value, sizeof(T));

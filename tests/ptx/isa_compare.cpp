@@ -11,10 +11,6 @@ enum class Compare : std::uint32_t { kEq, kNe, kLt, kLe, kGt, kGe, kNum, kNan };
 enum : std::uint32_t { kUnordered = 16, kAnd = 32, kOr = 64, kXor = 128, kFloatResult = 256 };
 
 template <class T>
-T value(Warp& warp, const Operand& operand, int lane) {
-  return lanes<T>(warp, operand)[lane];
-}
-template <class T>
 struct Stored {
   using type = T;
   static T widen(T value) { return value; }
@@ -29,6 +25,12 @@ struct Stored<Bf16> {
   using type = std::uint16_t;
   static float widen(std::uint16_t bits) { return to_float(Bf16{bits}); }
 };
+
+template <class T>
+bool is_nan(T value) {
+  if constexpr (std::is_floating_point_v<T>) return std::isnan(value);
+  return false;
+}
 
 template <class T, class F>
 Mask gather(Warp& warp, const Op& op, std::uint32_t first, F compare) {
@@ -64,14 +66,14 @@ Mask compare_all(Warp& warp, const Op& op, std::uint32_t first) {
       out = gather<T>(warp, op, first, [](auto a, auto b) { return a >= b; });
       break;
     case Compare::kNum:
-      out = gather<T>(warp, op, first, [](auto a, auto b) { return a == a && b == b; });
+      out = gather<T>(warp, op, first, [](auto a, auto b) { return !is_nan(a) && !is_nan(b); });
       break;
     case Compare::kNan:
-      out = gather<T>(warp, op, first, [](auto a, auto b) { return a != a || b != b; });
+      out = gather<T>(warp, op, first, [](auto a, auto b) { return is_nan(a) || is_nan(b); });
       break;
   }
   if ((op.mode & kUnordered) != 0) {
-    out |= gather<T>(warp, op, first, [](auto a, auto b) { return a != a || b != b; });
+    out |= gather<T>(warp, op, first, [](auto a, auto b) { return is_nan(a) || is_nan(b); });
   }
   return out;
 }

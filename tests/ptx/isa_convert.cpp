@@ -64,7 +64,7 @@ template <class D, class S>
 D convert(S value, std::uint32_t mode) {
   if constexpr (!kFloating<S> && !kFloating<D>) {
     if ((mode & kSat) != 0) {
-      const s128 wide = value;
+      const s128 wide = +value;
       return static_cast<D>(
           std::min<s128>(std::max<s128>(wide, std::numeric_limits<D>::min()), std::numeric_limits<D>::max()));
     }

@@ -99,6 +99,7 @@ void testp(Warp& warp, const Op& op, Mask mask) {
   set_predicate(warp, op.arg[0], mask, out);
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are parts of a pattern
 #define PTX_TESTP(name, mode)                                          \
   {"testp." name ".f32", testp<f32>, kF, Flow::kStraight, -1, mode}, { \
     "testp." name ".f64", testp<f64>, kF, Flow::kStraight, -1, mode    \
@@ -108,6 +109,7 @@ void testp(Warp& warp, const Op& op, Mask mask) {
       {name ".rm" mode, kHandlers<Directed<FE_DOWNWARD, F>>, kF}, { \
     name ".rp" mode, kHandlers<Directed<FE_UPWARD, F>>, kF          \
   }
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace
 

@@ -72,7 +72,7 @@ void mma(Warp& warp, const Op& op, Mask) {
     }
   }
   for (u32 r = 0; r < 4; ++r) {
-    float* values = lanes<float>(warp, op.arg[r]);
+    auto* values = lanes<float>(warp, op.arg[r]);
     for (u32 lane = 0; lane < kLanes; ++lane) values[lane] = d[lane / 4 + 8 * (r / 2)][lane % 4 * 2 + r % 2];
   }
 }
@@ -112,7 +112,7 @@ void stmatrix(Warp& warp, const Op& op, Mask) {
         const auto bits = static_cast<std::uint16_t>(s[lane] >> (16 * e));
         const u32 row = kTranspose ? lane % 4 * 2 + e : lane / 4;
         const u32 column = kTranspose ? lane / 4 : lane % 4 * 2 + e;
-        std::memcpy(pointers.at[8 * i + row] + 2 * column, &bits, 2);
+        std::memcpy(pointers.at[8 * i + row] + std::size_t{2} * column, &bits, 2);
       }
     }
   }

@@ -43,7 +43,7 @@ void Memory::reset() {
 }
 
 void Memory::forget_oldest() {
-  munmap(reinterpret_cast<void*>(freed_.front().first), mapped(freed_.front().second));
+  munmap(host_pointer(freed_.front().first), mapped(freed_.front().second));
   freed_.pop_front();
 }
 

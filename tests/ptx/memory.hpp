@@ -16,6 +16,11 @@ enum : std::uint8_t { kUnwritten = 0, kWritten = 1, kGap = 2, kInFlight = 3 };
 
 inline constexpr std::size_t kSector = 32;  // bytes that DRAM and L2 move at least
 
+/// Device addresses are host addresses.
+inline std::byte* host_pointer(std::uint64_t address) {
+  return reinterpret_cast<std::byte*>(address);  // NOLINT(performance-no-int-to-ptr)
+}
+
 struct Allocation {
   std::byte* base = nullptr;
   std::size_t bytes = 0;

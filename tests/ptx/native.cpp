@@ -19,7 +19,7 @@ T argument(Warp& warp, const Op& op, std::uint32_t number, int lane) {
   return value;
 }
 
-const char* text_at(std::uint64_t address) { return reinterpret_cast<const char*>(address); }
+const char* text_at(std::uint64_t address) { return reinterpret_cast<const char*>(host_pointer(address)); }
 
 void assert_fail(Warp& warp, const Op& op, Mask mask) {
   const int lane = std::countr_zero(mask);

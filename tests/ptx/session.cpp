@@ -25,7 +25,7 @@ void LoadedModule::parse_once() {
   for (const Variable& variable : module_->variables) {
     for (const auto& [offset, symbol] : variable.pointers) {
       const std::uint64_t value = address(symbol);
-      std::memcpy(reinterpret_cast<std::byte*>(addresses_.at(variable.name)) + offset, &value, sizeof(value));
+      std::memcpy(host_pointer(addresses_.at(variable.name)) + offset, &value, sizeof(value));
     }
   }
 }

@@ -91,7 +91,7 @@ void touch_global(Warp& warp, const Op& op, Mask mask, std::uint32_t bytes, Touc
                         address, memory().describe(address)));
     }
     if (what == Touch::kStore) std::fill_n(shadow, bytes, static_cast<std::uint8_t>(kWritten));
-    out.at[static_cast<std::size_t>(lane)] = reinterpret_cast<std::byte*>(address);
+    out.at[static_cast<std::size_t>(lane)] = host_pointer(address);
   }
   if (counted != 0 && counting) count_sectors(launch, *allocation, counted, bytes, what, out);
 }
