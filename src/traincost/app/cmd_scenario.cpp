@@ -203,8 +203,12 @@ std::vector<Section> several(const std::vector<Played>& all, const Options& opti
 void run_command(const Options& options) {
   if (options.rates != "cost" && options.rates != "data-sheet")
     throw InputError(fmt::format("--rates: '{}' (expected cost or data-sheet)", options.rates));
+  constexpr double kMostDraws = 2e6;  // a quarter of a gigabyte by years
+  const double draws = options.draws.value_or(0);
+  if (draws > kMostDraws) throw InputError(fmt::format("--draws: {} (at most {})", draws, kMostDraws));
   if (!options.checkpoint.empty() && options.files.size() > 1) throw InputError("--checkpoint: one scenario at a time");
   std::vector<Played> all;
+  all.reserve(options.files.size());
   for (const auto& file : options.files) all.push_back(play(file, options));
   if (options.format == report::Format::csv) return print(report::csv(long_form(all, options.is_quarterly)));
   print(report::render(all.size() == 1 ? single(all[0], options) : several(all, options), options.format));

@@ -53,7 +53,8 @@ std::vector<Section> on_trend(const Options& o) {
       .progress_per_year = progress_of(o.progress),
       .behind = factor("behind, x", "--behind", o.behind, "the essay: about 2x; the spread is assumed"),
       .younger_usd = o.younger_usd.value_or(0)};
-  const auto a = trend(q, static_cast<std::uint64_t>(*o.draws), static_cast<std::uint64_t>(*o.seed));
+  const auto a =
+      trend(q, static_cast<std::uint64_t>(o.draws.value_or(0)), static_cast<std::uint64_t>(o.seed.value_or(0)));
   Table table{.columns = {{"ratio", "older / younger run, cost"},
                           {"p5", "5 %", 1, 2},
                           {"p50", "50 %", 1, 2},
@@ -64,7 +65,7 @@ std::vector<Section> on_trend(const Options& o) {
   add(table, "as it was / on trend", a.excess);
   Table verdict{.columns = {{"younger_usd", "younger run, USD million", 1e6, 3},
                             {"share_cheaper_than_trend", "cheaper than the trend, % of draws", 0.01, 1}},
-                .rows = {{*o.younger_usd, a.share_cheaper_than_trend}}};
+                .rows = {{o.younger_usd.value_or(0), a.share_cheaper_than_trend}}};
   return {{"trend", "", table},
           {"verdict", "", verdict, true},
           report::notes("assumptions", "Assumptions",
@@ -85,8 +86,9 @@ std::vector<Section> when_affordable(const Options& o) {
   const auto s = read_scenario(o.scenario);
   const auto job = cost_job_rate(s.job);
   const auto p = plan(s, catalog::chips(), job.rate);
-  const auto a = affordable(p, *o.flop, year_fraction(parse_date(o.as_of, "--as-of")),
-                            static_cast<std::uint64_t>(*o.draws), static_cast<std::uint64_t>(*o.seed));
+  const auto a =
+      affordable(p, *o.flop, year_fraction(parse_date(o.as_of, "--as-of")),
+                 static_cast<std::uint64_t>(o.draws.value_or(0)), static_cast<std::uint64_t>(o.seed.value_or(0)));
   Table table{.columns = {{"side", "side"}, {"p5", "5 %"}, {"p50", "50 %"}, {"p95", "95 %"}}, .rows = {}};
   const auto row = [&](const char* name, const cost::Interval& i) {
     table.rows.push_back({name, quarter(i.p5), quarter(i.p50), quarter(i.p95)});

@@ -32,9 +32,11 @@ std::string indented(const std::string& json) {
 
 std::string object(const std::vector<Section>& sections) {
   std::string out = "{";
-  for (const auto& section : sections)
+  for (const auto& section : sections) {
+    if (section.is_record && section.table.rows.empty()) continue;
     out += fmt::format("{}\n  \"{}\": {}", out.size() > 1 ? "," : "", section.key,
                        indented(section.is_record ? json_record(section.table) : json(section.table)));
+  }
   return out + "\n}\n";
 }
 

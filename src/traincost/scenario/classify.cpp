@@ -167,8 +167,9 @@ DieAreaRange die_area_range(const catalog::Chip& chip, const Question& question,
   return range;
 }
 
-std::vector<std::string> assumptions(const Question& question) {
+std::vector<std::string> assumptions(const catalog::Chip& chip, const Question& question) {
   return {
+      fmt::format("figures of the chip [{}]: {}", chip.confirmed == "yes" ? "fact" : chip.confirmed, chip.source),
       fmt::format("TF32 counts {} bits; dense rates only", question.reading.tf32_bits),
       question.reading.tpp_source == TppSource::vendor ? "TPP is the vendor's own figure where it gives one"
                                                        : "TPP is computed from the data sheet",
@@ -185,7 +186,7 @@ Classification classify(const catalog::Chip& chip, const Question& question, con
   Classification answer{
       .chip = chip.id, .as_of = question.as_of, .deal = question.deal, .figures = rule_figures(chip, question.reading)};
   answer.findings = find(answer.figures, question, rules);
-  answer.assumptions = assumptions(question);
+  answer.assumptions = assumptions(chip, question);
   answer.headroom = headroom(answer.figures, answer.findings);
   const auto decision = decide(answer.findings);
   if (decision.open) {

@@ -53,7 +53,7 @@ class CostRates {
   }
 
  private:
-  std::optional<Known> find(const catalog::Chip& chip) const {
+  [[nodiscard]] std::optional<Known> find(const catalog::Chip& chip) const {
     if (auto known = priced(model_, gpus_, chip)) return known;
     const auto sheet = data_sheet_rate(utilisation_)(chip);
     if (!sheet) return std::nullopt;

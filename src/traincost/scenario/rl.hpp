@@ -35,7 +35,7 @@ struct RlRun {
 struct RoundCost {
   bool fits = true;                           // at least one answer beside the weights; else nothing below is set
   double rollout = 0, update = 0, other = 0;  // seconds
-  double total() const { return rollout + update + other; }
+  [[nodiscard]] double total() const { return rollout + update + other; }
   double concurrent = 0;  // sequences per GPU at the start
   double tokens = 0;      // generated, all GPUs
 };
@@ -65,10 +65,10 @@ RlRange open_range(const RlRun& run, const Server& server, double train_flops_pe
 /// What DeepSeek published of R1 (arXiv 2501.12948 v2, table 7): GPUs x hours, and GPU-hours of the data.
 struct R1Account {
   double gpus = 512, zero_hours = 198, r1_hours = 80, data_gpu_hours = 5000, usd_per_gpu_hour = 2;
-  double zero_gpu_hours() const { return gpus * zero_hours; }
-  double r1_gpu_hours() const { return gpus * r1_hours; }
-  double total_gpu_hours() const { return zero_gpu_hours() + r1_gpu_hours() + data_gpu_hours; }
-  double usd() const { return total_gpu_hours() * usd_per_gpu_hour; }
+  [[nodiscard]] double zero_gpu_hours() const { return gpus * zero_hours; }
+  [[nodiscard]] double r1_gpu_hours() const { return gpus * r1_hours; }
+  [[nodiscard]] double total_gpu_hours() const { return zero_gpu_hours() + r1_gpu_hours() + data_gpu_hours; }
+  [[nodiscard]] double usd() const { return total_gpu_hours() * usd_per_gpu_hour; }
 };
 
 /// DeepSeek-R1-Zero (arXiv 2501.12948 v2) from its stated configuration.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace traincost::scenario {
 namespace {
@@ -20,7 +21,7 @@ class Growth {
  public:
   Growth(double per_year, double years_from_one)
       : step_(std::pow(per_year, kQuarterYears)), now_(std::pow(per_year, years_from_one)) {}
-  double now() const { return now_; }
+  [[nodiscard]] double now() const { return now_; }
   void next() { now_ *= step_; }
 
  private:
@@ -103,10 +104,10 @@ class Progress {
     values_[size_] = size_ == 0 ? run : std::max(values_[size_ - 1], run);
     ++size_;
   }
-  double at(int quarter) const { return values_[static_cast<std::size_t>(quarter)]; }
+  [[nodiscard]] double at(int quarter) const { return values_[static_cast<std::size_t>(quarter)]; }
 
   // The quarter, with fractions, in which `level` was or will be reached: geometric between quarters.
-  double when(double level) const {
+  [[nodiscard]] double when(double level) const {
     static const double slope = std::log(kRunGrowth) * kQuarterYears;
     const double first = values_[0], last = values_[size_ - 1];
     if (level <= first) return std::log(level / first) / slope;
@@ -239,8 +240,8 @@ std::vector<int> year_ends(const Plan& plan) {
 }
 
 std::vector<int> all_quarters(const Plan& plan) {
-  std::vector<int> quarters;
-  for (int q = 0; q < plan.quarters; ++q) quarters.push_back(q);
+  std::vector<int> quarters(static_cast<std::size_t>(plan.quarters));
+  std::iota(quarters.begin(), quarters.end(), 0);
   return quarters;
 }
 
