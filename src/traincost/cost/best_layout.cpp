@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 namespace traincost::cost {
 namespace {
-
-// Share of the memory that a layout may fill: the allocator fragments the rest.
-constexpr double kUsableMemory = 0.94;
 
 std::vector<double> powers_of_two(double limit) {
   std::vector<double> result;
@@ -55,6 +53,13 @@ std::vector<double> interleaves(const Job& job, const Layout& l, bool is_free) {
   return result;
 }
 
+// From cheap to lean: the first that fits is the fastest.
+std::vector<std::pair<Recompute, double>> recomputes(const Layout& l, bool is_free) {
+  if (!is_free) return {{l.recompute, l.recompute_share}};
+  return {{Recompute::none, 1},   {Recompute::selective, 1}, {Recompute::full, 0.25},
+          {Recompute::full, 0.5}, {Recompute::full, 0.75},   {Recompute::full, 1}};
+}
+
 }  // namespace
 
 std::optional<Layout> best_layout(const Job& job, const calibrate::ChipEfficiency& efficiency, const FreeFactors& free,
@@ -62,18 +67,17 @@ std::optional<Layout> best_layout(const Job& job, const calibrate::ChipEfficienc
   std::optional<Layout> best;
   double best_seconds = 0;
   Job candidate = job;
-  const double capacity = job.chip.memory_bytes ? job.chip.memory_bytes->value * kUsableMemory : INFINITY;
   for (const auto& parallel : parallelisms(job, free.parallelism))
     for (const double chunks : interleaves(job, parallel, free.interleave))
       for (const double micro : free.micro_batch ? std::vector{1.0, 2.0, 4.0, 8.0} : std::vector{parallel.micro_batch})
-        for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full}) {
-          if (!free.recompute && recompute != parallel.recompute) continue;
+        for (const auto& [recompute, share] : recomputes(parallel, free.recompute)) {
           Layout& l = candidate.layout = parallel;
           l.micro_batch = micro;
           l.recompute = recompute;
+          l.recompute_share = share;
           if (free.interleave) set_interleave(l, chunks);
           if (why_impossible(l, job.model)) continue;
-          if (memory(candidate).total() > capacity) continue;
+          if (!fits(memory(candidate), job.chip)) continue;
           const double seconds = step(candidate, efficiency, constants).seconds.p50;
           if (!best || seconds < best_seconds) {
             best = l;

@@ -76,6 +76,7 @@ class Builder {
 
   Block finish() {
     if (job_.layout.recompute == Recompute::full) block_.recomputed = block_.forward;
+    for (auto& kernel : block_.recomputed) kernel.slowdown *= job_.layout.recompute_share;
     return std::move(block_);
   }
 

@@ -24,6 +24,8 @@ bool divides(double divisor, double value) { return std::fmod(value, divisor) ==
 
 double data_par(const Layout& l) { return l.gpus / (l.tensor_par * l.pipeline_par * l.context_par); }
 
+double fully_recomputed(const Layout& l) { return l.recompute == Recompute::full ? l.recompute_share : 0; }
+
 double micro_batches(const Layout& l) { return l.global_batch / (data_par(l) * l.micro_batch); }
 
 std::optional<std::string> why_impossible(const Layout& l, const catalog::Model& model) {
@@ -51,13 +53,16 @@ std::optional<std::string> why_impossible(const Layout& l, const catalog::Model&
     return fmt::format("expert_par {} exceeds {} experts", l.expert_par, model.num_experts);
   if (l.expert_par > l.gpus / l.pipeline_par)
     return fmt::format("expert_par {} exceeds the {} GPUs of a stage", l.expert_par, l.gpus / l.pipeline_par);
+  if (!(l.recompute_share >= 0 && l.recompute_share <= 1))
+    return fmt::format("recompute_share = {} must be from 0 to 1", l.recompute_share);
   return std::nullopt;
 }
 
 std::string describe(const Layout& l) {
-  return fmt::format("TP{} PP{} EP{} CP{} DP{}, micro-batch {}, {}{}, recompute {}, {}, {}", l.tensor_par,
+  return fmt::format("TP{} PP{} EP{} CP{} DP{}, micro-batch {}, {}{}, recompute {}{}, {}, {}", l.tensor_par,
                      l.pipeline_par, l.expert_par, l.context_par, data_par(l), l.micro_batch, to_string(l.schedule),
                      l.interleave > 1 ? fmt::format(" x{}", l.interleave) : "", to_string(l.recompute),
+                     l.recompute_share < 1 ? fmt::format(" of {:.0f} % of the layers", 100 * l.recompute_share) : "",
                      to_string(l.sharding), work::to_string(l.dtype));
 }
 

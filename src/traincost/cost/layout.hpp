@@ -24,6 +24,7 @@ struct Layout {
   double interleave = 1;   // virtual stages per pipeline stage
   Schedule schedule = Schedule::one_f_one_b;
   Recompute recompute = Recompute::none;
+  double recompute_share = 1;  // of the layers, by the method above; the others keep everything
   Sharding sharding = Sharding::zero1;
   bool sequence_par = true;  // norms and residuals sharded over the tensor-parallel group
   AttentionImpl attention_impl = AttentionImpl::flash;
@@ -34,6 +35,8 @@ struct Layout {
 };
 
 double data_par(const Layout& layout);
+/// Share of the layers whose whole forward runs again.
+double fully_recomputed(const Layout& layout);
 double micro_batches(const Layout& layout);  // per data-parallel rank and step
 
 /// Why the layout cannot be (a factor does not divide, more stages than layers ...); nullopt if it can.

@@ -197,7 +197,7 @@ Program zero_bubble(const PipelineShape& shape) {
     }
     for (int i = m - warm_up; i < m; ++i) {
       input_grad(i);
-      if (weights_done <= i - 1) tasks.push_back({Work::weight_grad, 0, weights_done++});
+      if (weights_done <= i) tasks.push_back({Work::weight_grad, 0, weights_done++});
     }
     while (weights_done < m) tasks.push_back({Work::weight_grad, 0, weights_done++});
   }
@@ -277,6 +277,14 @@ PipelineTimes extrapolate(const PipelineTimes& a, const PipelineTimes& b, double
 
 PipelineTimes simulate(const PipelineShape& asked, const std::vector<std::vector<ChunkTimes>>& times) {
   PipelineShape shape = asked;
+  const int partial = shape.micro_batches % shape.stages;
+  if (shape.chunks > 1 && partial > 0 && shape.micro_batches > shape.stages) {
+    // The interleaved order wants whole groups of micro-batches: between two whole ones lies the time of a partial one.
+    shape.micro_batches -= partial;
+    const auto fewer = simulate(shape, times);
+    shape.micro_batches += shape.stages;
+    return extrapolate(fewer, simulate(shape, times), static_cast<double>(partial) / shape.stages - 1);
+  }
   if (shape.schedule == Schedule::dual_pipe) {
     shape.micro_batches += shape.micro_batches % 2;
     if (shape.stages % 2 == 1 || shape.micro_batches < 2 * shape.stages) {

@@ -40,6 +40,10 @@ void apply_framework(Stack& s, std::string_view text) {
   if (is_fsdp) s.elementwise = Stack::Elementwise::eager;
   s.shards_sequence =
       is_megatron_core || (contains(text, "Megatron-LM") && s.year >= 2023) || contains(text, "MegaScale");
+  // Megatron-Core's flexible dispatcher sends a token once per node (2025); its recipes hide the exchange behind the
+  // other micro-batch from 2026 on.
+  s.dedups_expert_par = is_megatron_core && s.year >= 2025;
+  s.overlaps_expert_par = is_megatron_core && s.year >= 2026;
   if (contains(text, "HAI-LLM")) s.dedups_expert_par = s.scales_fp8_by_block = true;
 }
 

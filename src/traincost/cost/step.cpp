@@ -9,6 +9,7 @@
 #include <traincost/cost/layer.hpp>
 #include <traincost/cost/network.hpp>
 #include <traincost/cost/schedule.hpp>
+#include <traincost/cost/stages.hpp>
 #include <traincost/units/error.hpp>
 
 namespace traincost::cost {
@@ -132,7 +133,7 @@ void StepPricer::add_tensor_communication(BlockCost& cost, bool has_experts) con
   else
     pair = network_.collective(CollectiveKind::all_reduce, bytes, group).seconds;
   const double exposed = job_.stack.overlaps_tensor_par ? constants_.tensor_exposed : 1;
-  const double backward_pairs = pairs * (l_.recompute == Recompute::full ? 2 : 1);
+  const double backward_pairs = pairs * (1 + fully_recomputed(l_));
   cost.tensor_forward = pair * pairs * exposed;
   cost.tensor_backward = pair * backward_pairs * exposed;
 }
@@ -167,14 +168,13 @@ void StepPricer::add_expert_communication(BlockCost& cost) const {
   const auto bf16 = work::Dtype::bf16;
   cost.expert_forward = seconds(false, dispatch) + seconds(true, bf16);
   cost.expert_backward = seconds(false, bf16) + seconds(true, bf16);
-  if (l_.recompute == Recompute::full) cost.expert_backward += cost.expert_forward;
+  cost.expert_backward += cost.expert_forward * fully_recomputed(l_);
 }
 
 void StepPricer::add_parameter_gathering(BlockCost& cost, bool has_experts) const {
   if (l_.sharding != Sharding::zero3) return;
-  const auto params = local_parameters(job_);
-  const double layers = job_.model.layers / l_.pipeline_par;
-  const Bytes bytes{kActivationBytes * (params.dense + (has_experts ? params.experts : 0)) / layers};
+  const auto params = layer_parameters(job_, has_experts);
+  const Bytes bytes{kActivationBytes * (params.dense + params.experts)};
   const Group group = data_group(l_, job_.cluster);
   const Seconds gather = network_.collective(CollectiveKind::all_gather, bytes, group).seconds;
   const Seconds scatter = network_.collective(CollectiveKind::reduce_scatter, bytes, group).seconds;
@@ -244,14 +244,6 @@ Seconds StepPricer::optimizer_seconds() const {
   return efficiency_.time(work::Stream{kAdamBytes * (dense + experts)}, work::Dtype::fp32).seconds;
 }
 
-// Layers of chunk i of n: whole layers; what does not divide goes to the middle, away from embedding and head.
-std::vector<int> split_layers(int layers, int n) {
-  std::vector<int> split(n, layers / n);
-  const int rest = layers % n;
-  for (int i = 0; i < rest; ++i) ++split[(n - rest) / 2 + i];
-  return split;
-}
-
 double model_flops(const Job& job) {
   const auto& m = job.model;
   const auto& l = job.layout;
@@ -278,7 +270,7 @@ StepCost StepPricer::price() {
   const auto& m = job_.model;
   const double moe = catalog::moe_layers(m);
   const BlockCost dense = moe < m.layers ? layer_cost(false) : BlockCost{};
-  const BlockCost experts = moe > 0 ? layer_cost(true) : BlockCost{};
+  const BlockCost experts = catalog::is_moe(m) ? layer_cost(true) : BlockCost{};
   const BlockCost embedding = block_cost(embedding_block(job_, constants_));
   const BlockCost head = block_cost(head_block(job_, constants_));
 
@@ -293,23 +285,15 @@ StepCost StepPricer::price() {
                               pipeline_crosses_nodes(l_, job_.cluster))
                         .seconds
                   : Seconds{}};
-  const int chunks = shape.stages * shape.chunks;
-  const auto split = split_layers(static_cast<int>(m.layers), chunks);
+  const auto chunks = chunk_layers(m, l_);
   std::vector<std::vector<ChunkTimes>> times(shape.stages, std::vector<ChunkTimes>(shape.chunks));
   std::vector<std::vector<const BlockCost*>> stage_blocks(shape.stages);
-  int layer = 0;
-  for (int c = 0; c < chunks; ++c) {
+  for (int c = 0; c < static_cast<int>(chunks.size()); ++c) {
     std::vector<const BlockCost*> blocks;
-    if (c == 0) blocks.push_back(&embedding);
-    for (int i = 0; i < split[c]; ++i, ++layer) {
-      const bool has_experts =
-          moe > 0 && layer >= m.dense_layers && std::fmod(layer - m.dense_layers + 1, std::max(1.0, m.moe_every)) == 0;
-      blocks.push_back(has_experts ? &experts : &dense);
-    }
-    if (c == chunks - 1) {
-      for (double i = 0; i < m.mtp_layers; ++i) blocks.push_back(moe > 0 ? &experts : &dense);
-      blocks.push_back(&head);
-    }
+    if (chunks[c].has_embedding) blocks.push_back(&embedding);
+    blocks.insert(blocks.end(), static_cast<std::size_t>(chunks[c].dense), &dense);
+    blocks.insert(blocks.end(), static_cast<std::size_t>(chunks[c].experts), &experts);
+    if (chunks[c].has_head) blocks.push_back(&head);
     times[c % shape.stages][c / shape.stages] = chunk_times(blocks);
     auto& all = stage_blocks[c % shape.stages];
     all.insert(all.end(), blocks.begin(), blocks.end());
@@ -317,16 +301,22 @@ StepCost StepPricer::price() {
   const PipelineTimes pipeline = simulate(shape, times);
 
   BlockCost busy;
-  for (const auto* b : stage_blocks[pipeline.stage]) {
-    busy.forward.add(b->forward, shape.micro_batches);
-    busy.recomputed.add(b->recomputed, shape.micro_batches);
-    busy.input_grad.add(b->input_grad, shape.micro_batches);
-    busy.weight_grad.add(b->weight_grad, shape.micro_batches);
-    busy.tensor_forward += (b->tensor_forward + b->tensor_backward) * shape.micro_batches;
-    busy.context_forward += (b->context_forward + b->context_backward) * shape.micro_batches;
-    busy.gather_forward += (b->gather_forward + b->gather_backward) * shape.micro_batches;
-    busy.host_forward += (b->host_forward + b->host_backward) * shape.micro_batches;
-  }
+  const auto spend = [&](int position, double micro_batches) {
+    for (const auto* b : stage_blocks[position]) {
+      busy.forward.add(b->forward, micro_batches);
+      busy.recomputed.add(b->recomputed, micro_batches);
+      busy.input_grad.add(b->input_grad, micro_batches);
+      busy.weight_grad.add(b->weight_grad, micro_batches);
+      busy.tensor_forward += (b->tensor_forward + b->tensor_backward) * micro_batches;
+      busy.context_forward += (b->context_forward + b->context_backward) * micro_batches;
+      busy.gather_forward += (b->gather_forward + b->gather_backward) * micro_batches;
+      busy.host_forward += (b->host_forward + b->host_backward) * micro_batches;
+    }
+  };
+  // DualPipe: half of the micro-batches flow through the stage's mirror image.
+  const bool is_mirrored = pipeline.forward_and_backward.value > 0;
+  spend(pipeline.stage, shape.micro_batches * (is_mirrored ? 0.5 : 1));
+  if (is_mirrored) spend(shape.stages - 1 - pipeline.stage, shape.micro_batches * 0.5);
   Tally compute = busy.forward;
   compute.add(busy.input_grad);
   compute.add(busy.weight_grad);
@@ -402,10 +392,6 @@ StepCost step(const Job& job, const calibrate::ChipEfficiency& efficiency, const
 
 StepCost step(const Job& job, const calibrate::Efficiency& efficiency, const Constants& constants) {
   return step(job, efficiency.on(job.chip), constants);
-}
-
-bool fits(const StepCost& step, const catalog::Chip& chip) {
-  return !chip.memory_bytes || step.memory.total() <= chip.memory_bytes->value;
 }
 
 }  // namespace traincost::cost

@@ -46,6 +46,4 @@ StepCost step(const Job& job, const calibrate::ChipEfficiency& efficiency,
 StepCost step(const Job& job, const calibrate::Efficiency& efficiency,
               const Constants& constants = default_constants());
 
-bool fits(const StepCost& step, const catalog::Chip& chip);
-
 }  // namespace traincost::cost
