@@ -10,10 +10,11 @@ namespace traincost::cost {
 /// row). Fitted by `traincost calibrate --steps` on published steps, held in results/calibration/step.json.
 struct Constants {
   double compute_slowdown = 1.08;      // a kernel in a step / the same kernel alone (power, cache, clocks)
+  double yearly_gain = 0.02;          // kernels of a stack one year older are slower by this share
   double wgrad_fp8_slowdown = 1.35;    // fp8 weight gradient / forward product of the same FLOPs
   double eager_passes = 2.0;           // elementwise traffic of eager code / fused code
   double compiled_passes = 1.2;        // of torch.compile / fused code
-  double host_seconds = 9e-6;          // host time per kernel launch where Python drives each kernel
+  double host_seconds = 6e-5;          // host time per kernel launch where Python drives each kernel
   double network_efficiency = 0.75;    // achieved / stated network bandwidth, collectives
   double tensor_exposed = 0.4;         // share of tensor-parallel collectives left when overlapped
   double data_exposed = 0.15;          // share of data-parallel collectives left when overlapped

@@ -13,7 +13,7 @@
 namespace traincost::cost {
 namespace {
 
-constexpr double kHuberWidth = 0.1;  // beyond 10 % a row is an outlier rather than evidence
+constexpr double kOutlierWidth = 0.08;  // beyond 8 % a row counts less and less: what it shows is not in the model
 constexpr double kPull = 0.05;       // weight of the start, in units of a constant's possible range
 constexpr int kIterations = 12;
 
@@ -77,7 +77,7 @@ Constants fit_constants(const std::vector<RunRow>& rows, const calibrate::Effici
                                                    .base = start,
                                                    .weight = 1 / std::sqrt(family_size[row.family])},
                                        1),
-                               new ceres::HuberLoss(kHuberWidth / std::sqrt(family_size[row.family])), x.data());
+                               new ceres::CauchyLoss(kOutlierWidth / std::sqrt(family_size[row.family])), x.data());
   problem.AddResidualBlock(numeric(Pull{x}, static_cast<int>(fields.size())), nullptr, x.data());
   for (std::size_t i = 0; i < fields.size(); ++i) {
     problem.SetParameterLowerBound(x.data(), static_cast<int>(i), fields[i].low);

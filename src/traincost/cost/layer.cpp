@@ -11,6 +11,7 @@ using catalog::FfnKind;
 using work::Dtype;
 
 constexpr double kActivationBytes = 2;       // bf16 or fp16
+constexpr double kTileRows = 128;       // of a grouped product
 constexpr double kLogitBytes = 4;            // the loss is computed in fp32
 constexpr Dtype kUnquantised = Dtype::bf16;  // router, embedding and head stay out of fp8 recipes
 
@@ -60,18 +61,19 @@ class Builder {
     block_.input_grad.push_back({.op = work::Stream{backward_bytes}, .role = Role::attention});
   }
 
-  void experts(const work::MoeMlp& shape) {
+  // The same product for each of `groups` experts, over `rows` in all. Training libraries run the groups in one kernel
+  // at about the rate of one dense product (published DeepGEMM and CUTLASS figures; the tables of inference frameworks
+  // time other kernels); a group's rows are padded to a tile. The weight gradients reduce over a group's rows each.
+  void grouped_gemm(double rows, double groups, double n, double k) {
     const Dtype dtype = job_.layout.dtype;
-    add_forward({.op = shape, .dtype = dtype, .role = Role::experts}, false);
-    block_.input_grad.push_back({.op = shape, .dtype = dtype, .role = Role::experts});
-    block_.weight_grad.push_back({.op = shape,
+    const double padded = rows + groups * kTileRows / 2;
+    add_forward({.op = work::Gemm{padded, n, k}, .dtype = dtype, .role = Role::experts}, false);
+    block_.input_grad.push_back({.op = work::Gemm{padded, k, n}, .dtype = dtype, .role = Role::experts});
+    block_.weight_grad.push_back({.op = work::Gemm{groups * n, k, padded / groups},
                                   .dtype = dtype,
                                   .role = Role::experts,
                                   .slowdown = is_fp8(dtype) ? constants_.wgrad_fp8_slowdown : 1});
-    if (is_fp8(dtype)) {
-      casts(shape.rows, 2 * shape.width, shape.hidden);
-      casts(shape.rows, shape.hidden, shape.width);
-    }
+    if (is_fp8(dtype)) casts(rows, n, k);
   }
 
   Block finish() {
@@ -213,11 +215,12 @@ void add_experts(Builder& b, const Job& job, const Constants& constants) {
   b.gemm(Role::experts, kUnquantised, tokens, m.num_experts, m.hidden, false);
   b.elementwise(tokens * m.num_experts * kLogitBytes * 2, tokens * m.num_experts * kLogitBytes * 2);
   b.elementwise((1 + 1 / m.topk) * row_bytes, (1 + 1 / m.topk) * row_bytes);  // permute by expert
-  b.experts({.rows = rows,
-             .num_experts = m.num_experts / l.expert_par,
-             .hidden = m.hidden,
-             .width = m.expert_ffn,
-             .imbalance = imbalance(l, constants)});
+  const double groups = m.num_experts / l.expert_par;
+  const double busiest = rows * imbalance(l, constants);
+  const double width_bytes = busiest * m.expert_ffn * kActivationBytes;
+  b.grouped_gemm(busiest, groups, 2 * m.expert_ffn, m.hidden);
+  b.elementwise(3 * width_bytes, 5 * width_bytes);
+  b.grouped_gemm(busiest, groups, m.hidden, m.expert_ffn);
   b.elementwise((1 + 1 / m.topk) * row_bytes, (1 + 1 / m.topk) * row_bytes);  // weighted combine
   if (m.shared_experts > 0)
     add_mlp(b, job, micro_batch_tokens(l), m.shared_experts * catalog::shared_expert_width(m) / l.tensor_par);

@@ -46,7 +46,8 @@ std::optional<std::string> why_impossible(const Layout& l, const catalog::Model&
   if (micro_batches(l) < 1)
     return fmt::format("global batch {} is smaller than data_par {} x micro_batch {}", l.global_batch, data_par(l),
                        l.micro_batch);
-  if (l.pipeline_par * l.interleave > model.layers)
+  // Embedding and head may have a chunk to themselves.
+  if (l.pipeline_par * l.interleave > model.layers + 2)
     return fmt::format("{} stages x {} chunks exceed {} layers", l.pipeline_par, l.interleave, model.layers);
   if (l.tensor_par > model.heads) return fmt::format("tensor_par {} exceeds {} heads", l.tensor_par, model.heads);
   if (l.expert_par > 1 && l.expert_par > model.num_experts)

@@ -26,6 +26,7 @@ constexpr double kActivationBytes = 2;
 // Adam per parameter: gradient, master copy and two moments read (16), the latter three written (12), the 2-byte copy
 // written (2); the gradient read for its norm and cleared (8).
 constexpr double kAdamBytes = 38;
+constexpr double kTablesYear = 2026;      // when the kernels of the measured tables were built
 constexpr double kNetworkLogSigma = 0.2;  // of communication that was priced from a data sheet
 
 // Seconds of a list of kernels by role.
@@ -67,7 +68,8 @@ class StepPricer {
         l_(job.layout),
         efficiency_(efficiency),
         constants_(constants),
-        network_(job.cluster, job.chip, efficiency, constants) {}
+        network_(job.cluster, job.chip, efficiency, constants),
+        slowdown_(constants.compute_slowdown * (1 + constants.yearly_gain * (kTablesYear - job.stack.year))) {}
 
   StepCost price();
 
@@ -88,6 +90,7 @@ class StepPricer {
   const calibrate::ChipEfficiency& efficiency_;
   const Constants& constants_;
   Network network_;
+  double slowdown_;  // of every kernel in this step against the same kernel alone in the tables
 };
 
 Tally StepPricer::tally(const std::vector<Kernel>& kernels) const {
@@ -95,7 +98,7 @@ Tally StepPricer::tally(const std::vector<Kernel>& kernels) const {
   for (const auto& kernel : kernels) {
     const auto timing = efficiency_.time(kernel.op, kernel.dtype);
     const auto role = static_cast<std::size_t>(kernel.role);
-    const Seconds seconds = timing.seconds * (kernel.slowdown * constants_.compute_slowdown);
+    const Seconds seconds = timing.seconds * (kernel.slowdown * slowdown_);
     result.by_role[role] += seconds;
     if (timing.origin != Origin::measured) result.transfer_error[role] += seconds.value * timing.log_sigma;
     result.origin[role] = std::max(result.origin[role], timing.origin);
