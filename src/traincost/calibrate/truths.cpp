@@ -86,6 +86,8 @@ Figures figures(const catalog::Chip& chip, Kind kind, work::Dtype dtype) {
     throw InputError(
         fmt::format("chip {}: no dense rate for {} or a format it falls back to", chip.id, to_string(dtype)));
   f.flops_per_s = rate->flops_per_s.value;
+  // Energy per operation hardly depends on the clock near the limit, so that a cap on power caps the rate alike.
+  if (chip.tdp_watts && chip.uncapped_tdp_watts) f.flops_per_s *= *chip.tdp_watts / *chip.uncapped_tdp_watts;
   // Without a count of its own processors a chip is taken to be cut like an A100, so that only the last wave is off.
   constexpr double kTypicalProcessors = 108;
   if (f.sm_count <= 0) f.sm_count = kTypicalProcessors;

@@ -28,7 +28,8 @@ constexpr std::array<Key<units::Bytes>, 2> kSizes{
 constexpr std::array<Key<units::BytesPerSecond>, 3> kBandwidths{{{"memory_bytes_per_s", &Chip::memory_bytes_per_s},
                                                                  {"link_bytes_per_s", &Chip::link_bytes_per_s},
                                                                  {"host_bytes_per_s", &Chip::host_bytes_per_s}}};
-constexpr std::array<Key<units::Watts>, 1> kPowers{{{"tdp_watts", &Chip::tdp_watts}}};
+constexpr std::array<Key<units::Watts>, 2> kPowers{
+    {{"tdp_watts", &Chip::tdp_watts}, {"uncapped_tdp_watts", &Chip::uncapped_tdp_watts}}};
 constexpr std::array<Key<units::Dollars>, 1> kPrices{{{"price_usd", &Chip::price_usd}}};
 constexpr std::array<Key<double>, 6> kNumbers{{{"sm_count", &Chip::sm_count},
                                                {"scale_up_gpus", &Chip::scale_up_gpus},

@@ -30,6 +30,7 @@ struct Chip {
   std::optional<units::BytesPerSecond> host_bytes_per_s;  // PCIe, one direction
   std::optional<double> scale_up_gpus;                    // GPUs that the scale-up link joins
   std::optional<units::Watts> tdp_watts;
+  std::optional<units::Watts> uncapped_tdp_watts;  // of the part whose rates are given, if an operator capped its power
   std::optional<units::Dollars> price_usd;
 
   // What the export rules ask for.

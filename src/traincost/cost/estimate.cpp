@@ -108,7 +108,7 @@ Choice choose(const Request& r, const calibrate::ChipEfficiency& efficiency, std
   use_format_of_chip(base, r.chip, assumptions);
   if (!published) return searched(r, base, efficiency);
   if (has_layout(r)) return {base, "published, changed as asked"};
-  if (!why_impossible(base, r.model) && fits(step(job_of(r, base), efficiency), r.chip))
+  if (!why_impossible(base, r.model) && fits(memory(job_of(r, base)), r.chip))
     return {base, fmt::format("published: {}", r.model.published_layout->source)};
   assumptions.emplace_back("the published layout does not fit this chip: another was searched");
   return searched(r, base, efficiency);
@@ -148,7 +148,7 @@ Estimate estimate(const Request& request, const calibrate::Efficiency& efficienc
   out.job = job_of(request, choice.layout);
   out.layout_basis = choice.basis;
   out.step = step(out.job, on_chip);
-  out.fits = fits(out.step, request.chip);
+  out.fits = fits(out.step.memory, request.chip);
   out.budget = run_budget(out.step, out.job, request.tokens, prices, operating, request.usd_per_gpu_hour);
   if (!request.global_batch && !(request.model.published_layout && request.model.published_layout->global_batch))
     out.assumptions.push_back(fmt::format("global batch {} sequences", choice.layout.global_batch));

@@ -14,7 +14,7 @@ namespace traincost::cost {
 namespace {
 
 constexpr double kOutlierWidth = 0.08;  // beyond 8 % a row counts less and less: what it shows is not in the model
-constexpr double kPull = 0.05;       // weight of the start, in units of a constant's possible range
+constexpr double kPull = 0.05;          // weight of the start, in units of a constant's possible range
 constexpr int kIterations = 12;
 
 Constants at(const Constants& base, const double* x) {

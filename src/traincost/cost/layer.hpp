@@ -28,6 +28,7 @@ struct Block {
   std::vector<Kernel> forward;
   std::vector<Kernel> recomputed;  // forward kernels that run again before the backward
   std::vector<Kernel> input_grad, weight_grad;
+  double small_launches_forward = 0, small_launches_backward = 0;  // of kernels too small to list
 };
 
 /// One transformer layer after sharding over the layout; `has_experts`: its feed-forward is a mixture of experts.

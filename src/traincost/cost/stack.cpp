@@ -36,7 +36,9 @@ void apply_framework(Stack& s, std::string_view text) {
   s.overlaps_data_par = is_megatron_core || is_fsdp || contains(text, "HAI-LLM") || contains(text, "in-house");
   s.overlaps_pipeline = is_megatron_core || contains(text, "HAI-LLM");
   // PyTorch FSDP stacks used FlashAttention 2 kernels; cuDNN and FlashAttention 3 came with Transformer Engine 2024.
-  s.has_newest_attention = is_megatron_core || contains(text, "HAI-LLM");
+  if (!is_megatron_core && !contains(text, "HAI-LLM")) s.attention = Stack::Attention::flash2;
+  // Its configurations of those years set attn_impl: triton, a FlashAttention 1 kernel.
+  if (contains(text, "llm-foundry")) s.attention = Stack::Attention::flash1;
   if (is_fsdp) s.elementwise = Stack::Elementwise::eager;
   s.shards_sequence =
       is_megatron_core || (contains(text, "Megatron-LM") && s.year >= 2023) || contains(text, "MegaScale");
@@ -63,7 +65,25 @@ void apply_features(Stack& s, std::string_view f) {
     }
 }
 
+// Median over sequence lengths of 1k to 16k, causal.
+constexpr double kFlash1OnAmpere = 2.25;  // fwd+bwd on A100, width 128: FlashAttention 2 / 1
+constexpr double kFlash2OnHopper = 1.8;   // fwd on H100, width 128: FlashAttention 3 / 2
+constexpr double kFlash1ToFlash2 = 1.77;  // fwd+bwd on H100, width 64
+
 }  // namespace
+
+double attention_slowdown(Stack::Attention attention, std::string_view arch) {
+  const bool is_ampere = arch == "Ampere";
+  switch (attention) {
+    case Stack::Attention::flash1:
+      return is_ampere ? kFlash1OnAmpere : kFlash1ToFlash2 * kFlash2OnHopper;
+    case Stack::Attention::flash2:
+      return is_ampere ? 1 : kFlash2OnHopper;
+    case Stack::Attention::newest:
+      break;
+  }
+  return 1;
+}
 
 Stack parse_stack(std::string_view stack, std::string_view features) {
   Stack s;

@@ -6,10 +6,15 @@ namespace traincost::cost {
 
 /// What the training software does, as far as it changes the time of a step. Defaults: a current, well-tuned stack.
 struct Stack {
+  enum class Attention {
+    flash1 /* 2022-23, and Triton's */,
+    flash2 /* 2023 */,
+    newest /* FlashAttention 3, cuDNN 9 */
+  };
   enum class Elementwise { fused, eager /* one kernel per operation */, compiled };
   Elementwise elementwise = Elementwise::fused;
-  int year = 2025;                   // decides attention kernels and host overhead
-  bool has_newest_attention = true;  // Hopper: FlashAttention 3 or cuDNN 9; else FlashAttention 2
+  int year = 2025;  // decides attention kernels and host overhead
+  Attention attention = Attention::newest;
   bool overlaps_tensor_par = true;   // collectives of tensor parallelism behind the matrix products
   bool overlaps_data_par = true;     // gradient reduction and parameter gathering behind the backward and forward
   bool overlaps_pipeline = true;     // send and receive behind the other chunk's compute
@@ -21,6 +26,10 @@ struct Stack {
   bool fuses_cross_entropy = false;
   bool has_parallel_block = false;  // attention and feed-forward side by side: half the tensor-parallel collectives
 };
+
+/// How much slower a generation's attention kernel is than the newest on that architecture; 1 where it is the newest.
+/// From the published figures of FlashAttention 1, 2 and 3 (results/published/kernels.csv).
+double attention_slowdown(Stack::Attention attention, std::string_view arch);
 
 /// From the columns `stack` ("Megatron-LM, 2021") and `features` ("eager deepep") of a table of runs. The framework and
 /// its year decide the defaults, the features correct them; unknown text gives the defaults.

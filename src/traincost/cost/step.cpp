@@ -61,6 +61,17 @@ struct BlockCost {
   Seconds host_forward, host_backward;      // waiting for launches
 };
 
+// How much less energy a chip has per operation at its data-sheet rate than an A100, which holds its clock: (A100's
+// W per FLOP/s) / (the chip's) - 1, at least 0. Short timings run at the boost clock; a training step does not (an H800
+// sustains 865 of 989 TFLOPS: published kernel k0160).
+double power_shortage(const catalog::Chip& chip) {
+  constexpr double kComfortable = 400 / 312e12;
+  const auto watts = chip.uncapped_tdp_watts ? chip.uncapped_tdp_watts : chip.tdp_watts;
+  const auto rate = catalog::rate(chip, work::Dtype::bf16);
+  if (!watts || !rate) return 0;
+  return std::max(0.0, kComfortable * rate->flops_per_s.value / watts->value - 1);
+}
+
 class StepPricer {
  public:
   StepPricer(const Job& job, const calibrate::ChipEfficiency& efficiency, const Constants& constants)
@@ -69,6 +80,8 @@ class StepPricer {
         efficiency_(efficiency),
         constants_(constants),
         network_(job.cluster, job.chip, efficiency, constants),
+        host_{constants.host_seconds * (1 + constants.host_yearly_gain * (kTablesYear - job.stack.year))},
+        throttle_(1 + constants.throttle * power_shortage(job.chip)),
         slowdown_(constants.compute_slowdown * (1 + constants.yearly_gain * (kTablesYear - job.stack.year))) {}
 
   StepCost price();
@@ -90,6 +103,8 @@ class StepPricer {
   const calibrate::ChipEfficiency& efficiency_;
   const Constants& constants_;
   Network network_;
+  Seconds host_;     // per launch
+  double throttle_;  // of products, under the power limit
   double slowdown_;  // of every kernel in this step against the same kernel alone in the tables
 };
 
@@ -98,7 +113,8 @@ Tally StepPricer::tally(const std::vector<Kernel>& kernels) const {
   for (const auto& kernel : kernels) {
     const auto timing = efficiency_.time(kernel.op, kernel.dtype);
     const auto role = static_cast<std::size_t>(kernel.role);
-    const Seconds seconds = timing.seconds * (kernel.slowdown * slowdown_);
+    const bool is_product = work::flops(kernel.op).value > 0 && kernel.role != Role::quantize;
+    const Seconds seconds = timing.seconds * (kernel.slowdown * slowdown_ * (is_product ? throttle_ : 1));
     result.by_role[role] += seconds;
     if (timing.origin != Origin::measured) result.transfer_error[role] += seconds.value * timing.log_sigma;
     result.origin[role] = std::max(result.origin[role], timing.origin);
@@ -112,12 +128,11 @@ BlockCost StepPricer::block_cost(const Block& block) const {
                  .recomputed = tally(block.recomputed),
                  .input_grad = tally(block.input_grad),
                  .weight_grad = tally(block.weight_grad)};
-  const auto waiting = [&](double launches, Seconds busy) {
-    return units::max(Seconds{}, Seconds{constants_.host_seconds} * launches - busy);
-  };
-  cost.host_forward = waiting(cost.forward.launches, cost.forward.total());
-  cost.host_backward = waiting(cost.recomputed.launches + cost.input_grad.launches + cost.weight_grad.launches,
-                               cost.recomputed.total() + cost.input_grad.total() + cost.weight_grad.total());
+  const auto waiting = [&](double launches, Seconds busy) { return units::max(Seconds{}, host_ * launches - busy); };
+  cost.host_forward = waiting(cost.forward.launches + block.small_launches_forward, cost.forward.total());
+  cost.host_backward = waiting(
+      cost.recomputed.launches + cost.input_grad.launches + cost.weight_grad.launches + block.small_launches_backward,
+      cost.recomputed.total() + cost.input_grad.total() + cost.weight_grad.total());
   return cost;
 }
 
