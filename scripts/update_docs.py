@@ -2,7 +2,7 @@
 """Fills the console blocks of documents with what the program prints.
 
 A block starts with "$ traincost ..." (pipes allowed) and holds its output. Run from anywhere:
-scripts/update_docs.py [FILE...]           write (default: docs/policy.md)
+scripts/update_docs.py [FILE...]           write (default: README.md, docs/policy.md)
 scripts/update_docs.py --check [FILE...]   exit 1 if a block is out of date
 """
 
@@ -22,7 +22,7 @@ def output(command: str, program: Path) -> str:
     shell = ["bash", "-o", "pipefail", "-c", command]
     run = subprocess.run(shell, cwd=ROOT, env=environment, capture_output=True, text=True)
     # `head` closes the pipe early; a refusal (exit code 2) is an answer too and is shown.
-    return run.stdout if run.stdout else run.stderr
+    return (run.stdout if run.stdout else run.stderr).rstrip() + "\n"
 
 
 def filled(text: str, program: Path) -> str:
@@ -33,7 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--program", type=Path, default=ROOT / "build/release/traincost")
-    parser.add_argument("files", nargs="*", type=Path, default=[ROOT / "docs/policy.md"])
+    parser.add_argument("files", nargs="*", type=Path, default=[ROOT / "README.md", ROOT / "docs/policy.md"])
     options = parser.parse_args()
     stale = False
     for path in options.files:
