@@ -68,8 +68,10 @@ bool Memory::release(void* base) {
   freed_stored_ += count_bits(allocation.stored);
   munmap(allocation.shadow, mapped(allocation.bytes));
   // The pages go back, the addresses stay taken: a kernel that still uses them is told so.
-  mmap(allocation.base, mapped(allocation.bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-       -1, 0);
+  if (mmap(allocation.base, mapped(allocation.bytes), PROT_NONE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) {
+    throw std::bad_alloc();
+  }
   freed_.emplace_back(found->first, allocation.bytes);
   if (freed_.size() > kQuarantine) forget_oldest();
   allocations_.erase(found);

@@ -33,7 +33,7 @@ void print(Warp& warp, const Op& op, Mask mask) {
   const std::size_t local = warp.block->launch->program->local_bytes;
   each(mask, [&](int lane) {
     std::string_view format = text_at(argument<std::uint64_t>(warp, op, 0, lane));
-    const std::uint64_t list = argument<std::uint64_t>(warp, op, 1, lane);
+    const auto list = argument<std::uint64_t>(warp, op, 1, lane);
     const std::byte* values = warp.local.data() + static_cast<std::size_t>(lane) * local + (list - kLocalWindow);
     std::size_t at = 0;
     auto next = [&](auto& value) {

@@ -62,9 +62,7 @@ class Parser {
   // ---- declarations
   void top_level() {
     const std::string_view word = peek();
-    if (word == ".version") {
-      at_ += 2;
-    } else if (word == ".address_size") {
+    if (word == ".version" || word == ".address_size") {
       at_ += 2;
     } else if (word == ".target") {
       ++at_;

@@ -126,11 +126,11 @@ TEST_P(Schedules, VotesMatchesAndReductions) {
 }
 
 TEST_P(Schedules, BlocksThatWaitForOneAnother) {
-  const int blocks = 20;
+  const std::size_t blocks = 20;
   const DeviceArray<unsigned> arrived(std::vector<unsigned>{0}), out(blocks * 64);
-  launch_grid(arrived.data(), out.data(), blocks, nullptr);
+  launch_grid(arrived.data(), out.data(), static_cast<int>(blocks), nullptr);
   finish();
-  EXPECT_EQ(out.host(), std::vector<unsigned>(blocks * 64, blocks));
+  EXPECT_EQ(out.host(), std::vector<unsigned>(blocks * 64, static_cast<unsigned>(blocks)));
 }
 
 }  // namespace
