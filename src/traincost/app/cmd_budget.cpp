@@ -10,6 +10,7 @@
 #include <traincost/report/sections.hpp>
 #include <traincost/scenario/buying_power.hpp>
 #include <traincost/scenario/job_rate.hpp>
+#include <traincost/scenario/rule.hpp>
 #include <traincost/scenario/scaling_law.hpp>
 #include <traincost/units/error.hpp>
 
@@ -91,6 +92,26 @@ Section runs(const Bought& b, const Options& o) {
   return {"runs", "The largest run of least loss", table};
 }
 
+// Reporting duties and presumptions that hang on the compute of a run.
+Section thresholds(const Bought& b) {
+  Table table{.columns = {{"rule", "rule"},
+                          {"test", "test"},
+                          {"effective", "effective"},
+                          {"ended", "ended"},
+                          {"crossed", "crossed"}},
+              .rows = {}};
+  RuleFigures figures;
+  figures[Figure::training_ops] = b.time.gpu_hours * units::kHour.value * b.flops_per_s;
+  figures[Figure::is_bio_sequence] = 0;
+  for (const auto& rule : rules()) {
+    if (rule.subject != Subject::training_run) continue;
+    const auto finding = evaluate(rule, figures, rule.published);
+    table.rows.push_back({rule.id, to_string(rule.logic), rule.effective ? to_string(*rule.effective) : "",
+                          rule.ended ? to_string(*rule.ended) : "", finding.verdict == Verdict::yes});
+  }
+  return {"thresholds", "Compute thresholds", table};
+}
+
 Section firm(const catalog::Chip& chip, const Bought& b, const Options& o) {
   Section section{.key = "firm", .title = "The firm's year beside this run", .table = {}, .is_record = true};
   if (!o.fleet_chips) return section;
@@ -149,7 +170,7 @@ void run(const Options& o) {
                       .time = gpu_time(m, hour.usd, tdp(chip, o), catalog::operating()),
                       .flops_per_s = *flops,
                       .origin = rate.origin(chip)};
-  print(report::render({means(chip, bought), runs(bought, o), firm(chip, bought, o),
+  print(report::render({means(chip, bought), runs(bought, o), thresholds(bought), firm(chip, bought, o),
                         report::notes("assumptions", "Assumptions", assumed(o))},
                        o.format));
 }

@@ -25,6 +25,7 @@ constexpr std::array<std::string_view, kKnobCount> kNames{
     "run_days",
     "algorithmic_growth",
     "follower_delay_months",
+    "rate_error",
 };
 }
 

@@ -30,8 +30,9 @@ enum class Knob {
   run_days,
   algorithmic_growth,     // per year: the same result from so much less compute
   follower_delay_months,  // until the other side's methods are in use
+  rate_error,             // of the cost model on the restricted side's foreign chips, against the other side's
 };
-inline constexpr std::size_t kKnobCount = static_cast<std::size_t>(Knob::follower_delay_months) + 1;
+inline constexpr std::size_t kKnobCount = static_cast<std::size_t>(Knob::rate_error) + 1;
 
 std::string_view to_string(Knob knob);
 std::optional<Knob> parse_knob(std::string_view name);

@@ -50,12 +50,13 @@ struct Lot {
 struct Market {
   double grey_per_quarter = 0, grey_premium = 1, domestic_per_quarter = 0, domestic_efficiency = 1;
   double licence_rate = 0, legal_volume = 1;
+  double rate_error = 1;
 };
 
 Lot lot(const Offer& offer, const Market& m, double budget) {
   switch (offer.channel) {
     case Channel::grey:
-      return {&offer, offer.usd * m.grey_premium, offer.rate, m.grey_per_quarter * offer.open};
+      return {&offer, offer.usd * m.grey_premium, offer.rate * m.rate_error, m.grey_per_quarter * offer.open};
     case Channel::domestic:
       return {&offer, offer.usd, offer.rate * m.domestic_efficiency, m.domestic_per_quarter * offer.open};
     case Channel::legal:
@@ -65,7 +66,7 @@ Lot lot(const Offer& offer, const Market& m, double budget) {
   const double allowed = offer.open * (offer.is_licensed ? m.licence_rate : 1);
   const double affordable = budget * offer.per_usd;
   const double limit = offer.is_limited ? std::min(offer.per_quarter * m.legal_volume, affordable) : affordable;
-  return {&offer, offer.usd, offer.rate, limit * allowed};
+  return {&offer, offer.usd, offer.rate * m.rate_error, limit * allowed};
 }
 
 constexpr std::size_t kMostLots = 32;
@@ -209,6 +210,7 @@ Reach simulate(const Plan& plan, const Knobs& k, std::span<const int> at, std::s
         grown[s] = std::pow(growth[s], past_table[s]);
       }
       const double usd = plan.usd_per_quarter[s][i] * budget[s] * grown[s];
+      market.rate_error = s == kRestricted ? k[Knob::rate_error] : 1;
       state.fleets[s].retire(kept);
       state.usd_this_year[s] += usd;
       state.bought_this_year[s] += buy(plan.offers[s][i], market, usd, state.fleets[s]);
