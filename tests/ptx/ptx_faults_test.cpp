@@ -83,6 +83,13 @@ TEST(Faults, EachPlantedFaultIsSeenUnderEverySchedule) {
   }
 }
 
+TEST(Faults, ExitedThreadsMayCountAsArrived) {
+  for (Options schedule : schedules()) {
+    schedule.checks.exited_at_barrier = false;
+    EXPECT_EQ(run_reduction(Reduction::kBarrierAfterExit, only_races(schedule)), "");
+  }
+}
+
 TEST(Faults, OutputsThatNothingWrote) {
   const DeviceArray<float> in(std::vector<float>(kN, 1.0F)), out(2);
   launch_reduction(Reduction::kNothingStored, in.data(), out.data(), kN, nullptr);
@@ -132,15 +139,13 @@ TEST(Faults, Histogram) {
 
 class GemmFaults : public testing::Test {
  protected:
-  static constexpr int kK = 80;
+  static constexpr std::size_t kK = 80;
   GemmFaults() {
-    for (int i = 0; i < 16 * kK; ++i)
-      a[static_cast<std::size_t>(i)] = __float2bfloat16(static_cast<float>(i * 7 % 23 - 11));
-    for (int i = 0; i < 32 * kK; ++i)
-      b[static_cast<std::size_t>(i)] = __float2bfloat16(static_cast<float>(i * 5 % 19 - 9));
+    for (std::size_t i = 0; i < 16 * kK; ++i) a[i] = __float2bfloat16(static_cast<float>(i * 7 % 23) - 11);
+    for (std::size_t i = 0; i < 32 * kK; ++i) b[i] = __float2bfloat16(static_cast<float>(i * 5 % 19) - 9);
   }
   // Small integers: exact in fp32.
-  int wrong(const std::vector<float>& c) const {
+  [[nodiscard]] int wrong(const std::vector<float>& c) const {
     int count = 0;
     for (std::size_t i = 0; i < 16; ++i) {
       for (std::size_t j = 0; j < 32; ++j) {
@@ -154,7 +159,8 @@ class GemmFaults : public testing::Test {
   std::string run(Gemm fault, const Options& options, int* errors = nullptr) {
     const DeviceArray<__nv_bfloat16> da(a), db(b);
     const DeviceArray<float> c(16 * 32);
-    std::string text = fault_of(options, [&] { launch_gemm(fault, da.data(), db.data(), c.data(), kK, nullptr); });
+    std::string text =
+        fault_of(options, [&] { launch_gemm(fault, da.data(), db.data(), c.data(), static_cast<int>(kK), nullptr); });
     if (errors != nullptr) *errors = wrong(c.host());
     return text;
   }
@@ -192,14 +198,15 @@ TEST_F(GemmFaults, SwappedFragmentRegistersGiveWrongResults) {
 }
 
 TEST(Faults, RingOfNamedBarriers) {
-  const int steps = 6;
+  const std::size_t steps = 6;
   std::vector<int> in(32 * steps), expected(32 * steps);
   std::iota(in.begin(), in.end(), 0);
-  for (int i = 0; i < 32 * steps; ++i) expected[static_cast<std::size_t>(i)] = i / 32 * 32 + 31 - i % 32;
+  for (std::size_t i = 0; i < 32 * steps; ++i) expected[i] = static_cast<int>(i / 32 * 32 + 31 - i % 32);
   const DeviceArray<int> din(in), out(in.size());
   for (const Options& schedule : schedules()) {
     auto run = [&](Ring fault) {
-      return fault_of(only_races(schedule), [&] { launch_ring(fault, din.data(), out.data(), steps, nullptr); });
+      return fault_of(only_races(schedule),
+                      [&] { launch_ring(fault, din.data(), out.data(), static_cast<int>(steps), nullptr); });
     };
     EXPECT_EQ(run(Ring::kNone), "");
     EXPECT_EQ(out.host(), expected);

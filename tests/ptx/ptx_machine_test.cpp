@@ -233,6 +233,26 @@ TEST(Matrix, LoadsAndStoresOfFragments) {
   }
 }
 
+std::string fault_of(const std::string& body) {
+  try {
+    run_text(body, 'r', lanes_with(square));
+  } catch (const KernelFault& fault) {
+    return fault.what();
+  }
+  return "";
+}
+
+TEST(Errors, MasksThatCannotBeMet) {
+  set_options({});
+  const std::string exited = fault_of("setp.ge.u32 p8, r2, 16; @p8 exit; shfl.sync.idx.b32 r9, r1, 0, 31, -1;");
+  EXPECT_NE(exited.find("of which 0xffff0000 have exited"), std::string::npos) << exited;
+  const std::string stranger = fault_of("shfl.sync.idx.b32 r9, r1, 0, 31, 0xff;");
+  EXPECT_NE(stranger.find("thread 8"), std::string::npos) << stranger;
+  const std::string source =
+      fault_of("setp.ge.u32 p8, r2, 16; @p8 bra OVER; shfl.sync.idx.b32 r9, r1, 20, 31, 0xffff; OVER:");
+  EXPECT_NE(source.find("reads lane 20, which is not in the mask"), std::string::npos) << source;
+}
+
 TEST(Errors, UnknownInstructionNamesKernelLineAndOpcode) {
   try {
     run_text("mov.u32 r9, 0;\n tex.1d.v4.f32.s32 {r4, r5, r6, r7}, [d1, {r1}];", 'r', lanes_with(square));
