@@ -9,6 +9,9 @@
 #include <traincost/app/command.hpp>
 #include <traincost/calibrate/cross_validate.hpp>
 #include <traincost/catalog/chip.hpp>
+#include <traincost/cost/fit_constants.hpp>
+#include <traincost/cost/validate_runs.hpp>
+#include <traincost/measure/csv.hpp>
 #include <traincost/measure/quarantine.hpp>
 #include <traincost/measure/row_file.hpp>
 #include <traincost/units/error.hpp>
@@ -18,7 +21,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> rows;
-  std::string published, out;
+  std::string published, steps, out;
   bool cross_validate = false;
   report::Format format = report::Format::table;
 };
@@ -81,7 +84,16 @@ report::Table cross_validation(const calibrate::Truths& truths) {
   return table;
 }
 
+// The shared constants of the cost model from published steps, priced with the embedded surfaces.
+void run_steps(const Options& options) {
+  if (!options.rows.empty() || options.cross_validate || options.out.empty())
+    throw InputError("calibrate --steps: expected -o FILE and no row files");
+  const auto rows = cost::run_rows(measure::read_csv(options.steps), calibrate::default_efficiency());
+  write_file(options.out, cost::to_json(cost::calibrate_steps(rows, calibrate::default_efficiency())));
+}
+
 void run(const Options& options) {
+  if (!options.steps.empty()) return run_steps(options);
   if (options.rows.empty())
     throw InputError("calibrate: no row files (scripts/import_aiconfigurator.py writes build/rows)");
   if (options.cross_validate == !options.out.empty())
@@ -105,10 +117,13 @@ void add_calibrate(CLI::App& app) {
   auto* command = add_command(
       app, "calibrate", "Fit efficiency surfaces to kernel timings, or test such fits on what they have not seen.",
       "  traincost calibrate build/rows --published results/published/kernels.csv -o results/calibration/default.json\n"
-      "  traincost calibrate --cross-validate build/rows");
+      "  traincost calibrate --cross-validate build/rows\n"
+      "  traincost calibrate --steps results/published/runs.csv -o results/calibration/step.json");
   command->add_option("ROWS", options->rows, "row files (CSV), benchmark results (JSON), or folders of them");
   command->add_option("--published", options->published,
                       "published kernel figures (CSV): backward passes, narrow heads, streams");
+  command->add_option("--steps", options->steps,
+                      "published training steps (CSV): fit the constants that all runs share");
   command->add_option("-o,--out", options->out, "file to write");
   command->add_flag("--cross-validate", options->cross_validate,
                     "leave out shapes, then chips; print errors beside one constant per operation and format");

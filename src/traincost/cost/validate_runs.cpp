@@ -141,4 +141,10 @@ CrossValidation cross_validate(const std::vector<RunRow>& rows, const calibrate:
   return result;
 }
 
+Constants calibrate_steps(const std::vector<RunRow>& rows, const calibrate::Efficiency& efficiency) {
+  Constants constants = fit_constants(rows, efficiency, {});
+  constants.step_log_sigma = cross_validate(rows, efficiency).log_sigma;
+  return constants;
+}
+
 }  // namespace traincost::cost

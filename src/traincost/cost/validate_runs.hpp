@@ -30,6 +30,10 @@ struct CrossValidation {
   double log_sigma = 0;  // of ln(reported / predicted), robust, over families held out: the model's own error
 };
 CrossValidation cross_validate(const std::vector<RunRow>& rows, const calibrate::Efficiency& efficiency,
-                               const Constants& start = default_constants());
+                               const Constants& start = {});
+
+/// What results/calibration/step.json holds: the constants fitted to all rows, and the error of whole steps over
+/// families held out in turn.
+Constants calibrate_steps(const std::vector<RunRow>& rows, const calibrate::Efficiency& efficiency);
 
 }  // namespace traincost::cost
