@@ -5,6 +5,7 @@
 #include <traincost/catalog/chip.hpp>
 #include <traincost/cost/validate_kernels.hpp>
 #include <traincost/cost/validate_runs.hpp>
+#include <traincost/cost/validate_trace.hpp>
 #include <traincost/measure/csv.hpp>
 #include <traincost/report/validation.hpp>
 #include <traincost/units/error.hpp>
@@ -13,7 +14,7 @@ namespace traincost::app {
 namespace {
 
 struct Options {
-  std::string runs, kernels, calibration;
+  std::string runs, kernels, trace, calibration;
   bool cross_validate = false;
   report::Format format = report::Format::table;
 };
@@ -48,9 +49,16 @@ std::string run_runs(const Options& o) {
                             o.format);
 }
 
+std::string run_trace(const Options& o) {
+  return report::validation(cost::validate_trace(measure::read_csv(o.trace), efficiency_of(o.calibration)), {},
+                            o.format);
+}
+
 std::string run(const Options& o) {
-  if (o.runs.empty() == o.kernels.empty()) throw InputError("either --runs or --kernels is required");
+  if (o.runs.empty() + o.kernels.empty() + o.trace.empty() != 2)
+    throw InputError("exactly one of --runs, --kernels and --trace is required");
   if (o.cross_validate && o.runs.empty()) throw InputError("--cross-validate goes with --runs");
+  if (!o.trace.empty()) return run_trace(o);
   return o.runs.empty() ? run_kernels(o) : run_runs(o);
 }
 
@@ -61,9 +69,11 @@ void add_validate(CLI::App& app) {
   CLI::App* command = add_command(app, "validate", "Predictions beside published figures, row by row, and their errors",
                                   "  traincost validate --runs results/published/runs.csv\n"
                                   "  traincost validate --kernels results/published/kernels.csv\n"
-                                  "  traincost validate --kernels results/published/kernels.csv --format json");
+                                  "  traincost validate --kernels results/published/kernels.csv --format json\n"
+                                  "  traincost validate --trace results/published/deepseek_v3_trace.csv --format csv");
   command->add_option("--runs", o->runs, "published training steps and runs, a CSV file");
   command->add_option("--kernels", o->kernels, "published kernel figures, a CSV file");
+  command->add_option("--trace", o->trace, "DeepSeek's trace of DeepSeek-V3, kernel by kernel, a CSV file");
   command->add_option("--calibration", o->calibration, "efficiency surfaces from `traincost calibrate`, a JSON file");
   command->add_flag("--cross-validate", o->cross_validate,
                     "predict each family with constants fitted without it, beside one fitted MFU");

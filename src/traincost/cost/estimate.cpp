@@ -139,6 +139,13 @@ std::optional<Layout> published_layout(const catalog::Model& model, double gpus)
   return layout;
 }
 
+Job published_job(const catalog::Model& model, const catalog::Chip& chip, const catalog::Cluster& cluster) {
+  const double gpus = model.published_layout ? known(model.published_layout->gpus, 0) : 0;
+  const auto layout = gpus > 0 ? published_layout(model, gpus) : std::nullopt;
+  if (!layout) throw InputError(fmt::format("model {}: no published layout", model.id));
+  return {.model = model, .chip = chip, .cluster = cluster, .layout = *layout, .stack = stack_for(model, *layout)};
+}
+
 Estimate estimate(const Request& request, const calibrate::Efficiency& efficiency,
                   const std::vector<catalog::Price>& prices, const catalog::Operating& operating) {
   Estimate out{.tokens = request.tokens};

@@ -45,6 +45,9 @@ Estimate estimate(const Request& request, const calibrate::Efficiency& efficienc
 /// none is published or it does not divide.
 std::optional<Layout> published_layout(const catalog::Model& model, double gpus);
 
+/// A current stack and the published layout on as many GPUs as were published. Throws InputError when there is none.
+Job published_job(const catalog::Model& model, const catalog::Chip& chip, const catalog::Cluster& cluster);
+
 /// Seconds of a part in two steps; parts that only one of them has count as 0 in the other.
 struct PartDifference {
   std::string name;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +12,7 @@ namespace traincost::cost {
 
 /// What a kernel is for, as the bill groups it.
 enum class Role { attention_projection, attention, feed_forward, experts, elementwise, quantize, head, optimizer };
+inline constexpr std::size_t kRoles = 8;
 std::string_view to_string(Role role);
 
 /// One kernel of one GPU for one micro-batch. `slowdown`: factor on the calibrated time that the operation's kind

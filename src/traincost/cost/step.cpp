@@ -6,7 +6,6 @@
 #include <array>
 #include <cmath>
 
-#include <traincost/cost/layer.hpp>
 #include <traincost/cost/network.hpp>
 #include <traincost/cost/schedule.hpp>
 #include <traincost/cost/stages.hpp>
@@ -21,7 +20,6 @@ using units::Bytes;
 using units::Seconds;
 using work::CollectiveKind;
 
-constexpr std::size_t kRoles = 8;
 constexpr double kActivationBytes = 2;
 // Adam per parameter: gradient, master copy and two moments read (16), the latter three written (12), the 2-byte copy
 // written (2); the gradient read for its norm and cleared (8).
@@ -85,6 +83,7 @@ class StepPricer {
         slowdown_(constants.compute_slowdown * (1 + constants.yearly_gain * (kTablesYear - job.stack.year))) {}
 
   StepCost price();
+  LayerTimes layer(bool has_experts) const;
 
  private:
   Tally tally(const std::vector<Kernel>& kernels) const;
@@ -277,6 +276,17 @@ double model_flops(const Job& job) {
   return 6 * (catalog::active_params(m) - looked_up) * tokens + 3 * m.layers * work::flops(whole).value;
 }
 
+LayerTimes StepPricer::layer(bool has_experts) const {
+  const BlockCost cost = layer_cost(has_experts);
+  Tally all = cost.forward;
+  all.add(cost.recomputed);
+  all.add(cost.input_grad);
+  all.add(cost.weight_grad);
+  return {.by_role = all.by_role,
+          .exchange = cost.expert_forward + cost.expert_backward,
+          .pair = chunk_times({&cost}).forward_and_backward};
+}
+
 // Kernels of one role err together, roles apart.
 double transfer_log_sigma(const Tally& t, Seconds total) {
   double squares = 0;
@@ -406,6 +416,11 @@ StepCost step(const Job& job, const calibrate::ChipEfficiency& efficiency, const
   if (const auto why = why_impossible(job.layout, job.model))
     throw InputError(fmt::format("layout of {}: {}", job.model.id.empty() ? job.model.name : job.model.id, *why));
   return StepPricer(job, efficiency, constants).price();
+}
+
+LayerTimes layer_times(const Job& job, bool has_experts, const calibrate::ChipEfficiency& efficiency,
+                       const Constants& constants) {
+  return StepPricer(job, efficiency, constants).layer(has_experts);
 }
 
 StepCost step(const Job& job, const calibrate::Efficiency& efficiency, const Constants& constants) {

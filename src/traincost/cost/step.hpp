@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include <traincost/cost/constants.hpp>
 #include <traincost/cost/interval.hpp>
 #include <traincost/cost/job.hpp>
+#include <traincost/cost/layer.hpp>
 #include <traincost/cost/memory.hpp>
 
 namespace traincost::cost {
@@ -45,5 +47,14 @@ StepCost step(const Job& job, const calibrate::ChipEfficiency& efficiency,
               const Constants& constants = default_constants());
 StepCost step(const Job& job, const calibrate::Efficiency& efficiency,
               const Constants& constants = default_constants());
+
+/// One layer's forward and backward for one micro-batch, as a trace of kernels shows it.
+struct LayerTimes {
+  std::array<units::Seconds, kRoles> by_role;  // recomputation included
+  units::Seconds exchange;                     // expert all-to-all, whole
+  units::Seconds pair;                         // forward and another micro-batch's backward run together
+};
+LayerTimes layer_times(const Job& job, bool has_experts, const calibrate::ChipEfficiency& efficiency,
+                       const Constants& constants = default_constants());
 
 }  // namespace traincost::cost
