@@ -32,15 +32,15 @@ class DeviceBuffer {
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;
   ~DeviceBuffer() { cudaFree(data_); }
 
-  T* data() const { return data_; }
-  std::size_t size() const { return size_; }
-  std::size_t bytes() const { return size_ * sizeof(T); }
+  [[nodiscard]] T* data() const { return data_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t bytes() const { return size_ * sizeof(T); }
 
   /// Every byte becomes `value`: 0xff makes a float NaN and an int -1.
   void fill_bytes(int value) {
     if (size_ != 0) TRAINCOST_CUDA_CHECK(cudaMemset(data_, value, bytes()));
   }
-  std::vector<T> to_host() const {
+  [[nodiscard]] std::vector<T> to_host() const {
     std::vector<T> host(size_);
     if (size_ != 0) TRAINCOST_CUDA_CHECK(cudaMemcpy(host.data(), data_, bytes(), cudaMemcpyDeviceToHost));
     return host;

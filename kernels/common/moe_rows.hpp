@@ -61,8 +61,8 @@ struct HostRows {
     for (auto& code : fp8) code = static_cast<std::uint8_t>(random.below(0x7f) | random.below(2) << 7);
     scales = random_floats(rows * scales_per_row(p), 1e-3F, 2e-3F, seed + 1);
   }
-  const void* data() const { return fp8.empty() ? static_cast<const void*>(bf16.data()) : fp8.data(); }
-  const float* scale_data() const { return scales.empty() ? nullptr : scales.data(); }
+  [[nodiscard]] const void* data() const { return fp8.empty() ? static_cast<const void*>(bf16.data()) : fp8.data(); }
+  [[nodiscard]] const float* scale_data() const { return scales.empty() ? nullptr : scales.data(); }
 
   std::vector<__nv_bfloat16> bf16;
   std::vector<std::uint8_t> fp8;
@@ -71,8 +71,10 @@ struct HostRows {
 
 struct DeviceRows {
   explicit DeviceRows(const HostRows& host) : bf16(host.bf16), fp8(host.fp8), scales(host.scales) {}
-  const void* data() const { return fp8.data() != nullptr ? static_cast<const void*>(fp8.data()) : bf16.data(); }
-  const float* scale_data() const { return scales.data(); }
+  [[nodiscard]] const void* data() const {
+    return fp8.data() != nullptr ? static_cast<const void*>(fp8.data()) : bf16.data();
+  }
+  [[nodiscard]] const float* scale_data() const { return scales.data(); }
 
   DeviceBuffer<__nv_bfloat16> bf16;
   DeviceBuffer<std::uint8_t> fp8;

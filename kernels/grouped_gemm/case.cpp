@@ -25,7 +25,7 @@ struct GemmProblem {
   int num_experts = 0, rows_per_expert = 0, n = 0, k = 0;
   bool is_weight_gradient = false;
 
-  Shape shape() const {
+  [[nodiscard]] Shape shape() const {
     const double rows = static_cast<double>(num_experts) * rows_per_expert;
     const work::GroupedGemm product{rows, static_cast<double>(num_experts), static_cast<double>(n),
                                     static_cast<double>(k)};
@@ -73,7 +73,7 @@ struct Inputs {
         grad(host_grad),
         weight(host_weight) {}
 
-  std::size_t weights() const { return static_cast<std::size_t>(gemm.num_experts) * gemm.n * gemm.k; }
+  [[nodiscard]] std::size_t weights() const { return static_cast<std::size_t>(gemm.num_experts) * gemm.n * gemm.k; }
 
   grouped_gemm::Shape gemm;
   std::vector<int> host_first, host_counts;
@@ -103,8 +103,10 @@ class Forward : public Inputs {
  public:
   using Params = ForwardParams;
   explicit Forward(const GemmProblem& p) : Inputs(p), output_(static_cast<std::size_t>(gemm.max_rows) * p.n) {}
-  Params params() const { return {gemm, first.data(), counts.data(), input.data(), weight.data(), output_.data()}; }
-  Deviation deviation() const {
+  [[nodiscard]] Params params() const {
+    return {gemm, first.data(), counts.data(), input.data(), weight.data(), output_.data()};
+  }
+  [[nodiscard]] Deviation deviation() const {
     return first_rows_deviation<Params>(
         *this, output_,
         [](const Inputs& in, const int* one_each, __nv_bfloat16* out) {
@@ -121,8 +123,10 @@ class InputGradient : public Inputs {
  public:
   using Params = InputGradientParams;
   explicit InputGradient(const GemmProblem& p) : Inputs(p), output_(static_cast<std::size_t>(gemm.max_rows) * p.k) {}
-  Params params() const { return {gemm, first.data(), counts.data(), grad.data(), weight.data(), output_.data()}; }
-  Deviation deviation() const {
+  [[nodiscard]] Params params() const {
+    return {gemm, first.data(), counts.data(), grad.data(), weight.data(), output_.data()};
+  }
+  [[nodiscard]] Deviation deviation() const {
     return first_rows_deviation<Params>(
         *this, output_,
         [](const Inputs& in, const int* one_each, __nv_bfloat16* out) {
@@ -139,12 +143,12 @@ class WeightGradient : public Inputs {
  public:
   using Params = WeightGradientParams;
   explicit WeightGradient(const GemmProblem& p) : Inputs(p), output_(weights()) {}
-  Params params() const {
+  [[nodiscard]] Params params() const {
     return {gemm, false, first.data(), counts.data(), grad.data(), input.data(), output_.data()};
   }
 
   /// Elements drawn at random: a whole row of an expert costs as much as all its rows.
-  Deviation deviation() const {
+  [[nodiscard]] Deviation deviation() const {
     constexpr int kElements = 512;
     const auto all = output_.to_host();
     Random random(4);

@@ -12,7 +12,7 @@ namespace {
 
 template <work::Pass kPass>
 struct CombineProblem : RowsProblem {
-  Shape shape() const {
+  [[nodiscard]] Shape shape() const {
     const work::MoeCombine op{.tokens = static_cast<double>(tokens),
                               .hidden = static_cast<double>(hidden),
                               .topk = static_cast<double>(topk),
@@ -32,7 +32,7 @@ struct Inputs {
         weights(host_weights),
         experts(host_experts) {}
 
-  moe_combine::Shape compared() const {
+  [[nodiscard]] moe_combine::Shape compared() const {
     moe_combine::Shape s = combine;
     s.tokens = std::min<std::int64_t>(s.tokens, kComparedTokens);
     return s;
@@ -62,7 +62,7 @@ class Forward : Inputs {
                         stream);
   }
 
-  Deviation deviation() const {
+  [[nodiscard]] Deviation deviation() const {
     std::vector<__nv_bfloat16> want(static_cast<std::size_t>(compared().tokens) * combine.hidden);
     moe_combine::reference(moe_combine::Params{.shape = compared(),
                                                .row_of_slot = host_rows.data(),
@@ -101,7 +101,7 @@ class Backward : Inputs {
   }
 
   /// The reference writes the compared tokens' rows over a copy of what came out, so the others agree by themselves.
-  Deviation deviation() const {
+  [[nodiscard]] Deviation deviation() const {
     const auto got_experts = grad_experts_.to_host();
     auto got_weights = grad_weights_.to_host();
     auto want_experts = got_experts;

@@ -17,7 +17,7 @@ struct GateProblem {
   std::string label;
   moe_gate::Shape gate;
 
-  Shape shape() const {
+  [[nodiscard]] Shape shape() const {
     const work::MoeGate op{static_cast<double>(gate.tokens), static_cast<double>(gate.num_experts),
                            static_cast<double>(gate.topk)};
     return {label, work::flops(op), work::bytes(op)};
@@ -69,7 +69,7 @@ class Gate : Inputs {
                      stream);
   }
 
-  Deviation deviation() const {
+  [[nodiscard]] Deviation deviation() const {
     std::vector<int> ids(slots());
     std::vector<float> weights(slots());
     moe_gate::reference(
@@ -80,7 +80,7 @@ class Gate : Inputs {
   }
 
  private:
-  std::size_t slots() const { return static_cast<std::size_t>(gate.tokens * gate.topk); }
+  [[nodiscard]] std::size_t slots() const { return static_cast<std::size_t>(gate.tokens * gate.topk); }
 
   DeviceBuffer<int> ids_;
   DeviceBuffer<float> weights_;

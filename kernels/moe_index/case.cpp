@@ -13,7 +13,7 @@ struct IndexProblem {
   std::string label;
   int slots = 0, num_experts = 0;
 
-  Shape shape() const {
+  [[nodiscard]] Shape shape() const {
     const work::MoeIndex op{static_cast<double>(slots), static_cast<double>(num_experts)};
     return {label, work::flops(op), work::bytes(op)};
   }
@@ -53,7 +53,7 @@ class Index {
     moe_index::launch(p, stream);
   }
 
-  Deviation deviation() const {
+  [[nodiscard]] Deviation deviation() const {
     std::vector<int> counts(counts_.size()), offsets(offsets_.size()), row_of_slot(row_of_slot_.size()),
         slot_of_row(slot_of_row_.size());
     moe_index::Params p = params();
@@ -68,10 +68,10 @@ class Index {
   }
 
  private:
-  moe_index::Params params() const {
+  [[nodiscard]] moe_index::Params params() const {
     return {.slots = problem_.slots, .num_experts = problem_.num_experts, .alignment = kAlignment};
   }
-  std::size_t rows() const {
+  [[nodiscard]] std::size_t rows() const {
     return static_cast<std::size_t>(moe_index::row_capacity(problem_.slots, problem_.num_experts, kAlignment));
   }
 

@@ -11,7 +11,7 @@ namespace traincost::kernels {
 namespace {
 
 struct PermuteProblem : RowsProblem {
-  Shape shape() const {
+  [[nodiscard]] Shape shape() const {
     const work::MoePermute op{.tokens = static_cast<double>(tokens),
                               .hidden = static_cast<double>(hidden),
                               .topk = static_cast<double>(topk),
@@ -45,7 +45,7 @@ class Permute {
   }
 
   /// A copy: every row of the compared tokens must have their bytes.
-  Deviation deviation() const {
+  [[nodiscard]] Deviation deviation() const {
     const auto output = output_.to_host();
     const auto scales = output_scales_.to_host();
     const std::size_t words = scales_per_row(problem_);
@@ -55,14 +55,16 @@ class Permute {
       const std::size_t token = slot / problem_.topk;
       const std::size_t row = host_rows_[slot];
       is_exact &= std::memcmp(&output[row * row_bytes()], input + token * row_bytes(), row_bytes()) == 0;
-      is_exact &= std::equal(scales.begin() + row * words, scales.begin() + (row + 1) * words,
-                             host_input_.scales.begin() + token * words);
+      is_exact &= std::equal(scales.data() + row * words, scales.data() + (row + 1) * words,
+                             host_input_.scales.data() + token * words);
     }
     return {.is_exact = is_exact};
   }
 
  private:
-  std::size_t row_bytes() const { return static_cast<std::size_t>(problem_.hidden) * (problem_.is_fp8 ? 1 : 2); }
+  [[nodiscard]] std::size_t row_bytes() const {
+    return static_cast<std::size_t>(problem_.hidden) * (problem_.is_fp8 ? 1 : 2);
+  }
 
   PermuteProblem problem_;
   std::vector<int> host_rows_;

@@ -14,7 +14,7 @@ struct QuantizeProblem {
   std::string label;
   int rows = 0, columns = 0, rows_per_scale = 1;
 
-  Shape shape() const {
+  [[nodiscard]] Shape shape() const {
     const work::Op op = work::Quantize{static_cast<double>(rows), static_cast<double>(columns)};
     return {label, work::flops(op), work::bytes(op, work::Dtype::fp8_block)};
   }
@@ -49,7 +49,7 @@ class Quantize {
   }
 
   /// The first rows; codes and scales must agree to the bit.
-  Deviation deviation() const {
+  [[nodiscard]] Deviation deviation() const {
     const int rows = std::min(problem_.rows, 2 * quantize::kScaleBlock);
     std::vector<std::uint8_t> codes(static_cast<std::size_t>(rows) * problem_.columns);
     std::vector<float> scales(scale_count(rows));
@@ -62,11 +62,12 @@ class Quantize {
   }
 
  private:
-  std::size_t scale_count(int rows) const {
+  [[nodiscard]] std::size_t scale_count(int rows) const {
     const int block_rows = (rows + problem_.rows_per_scale - 1) / problem_.rows_per_scale;
     return static_cast<std::size_t>(block_rows) * ((problem_.columns + 127) / 128);
   }
-  quantize::Params params(int rows, const __nv_bfloat16* input, std::uint8_t* output, float* scales) const {
+  [[nodiscard]] quantize::Params params(int rows, const __nv_bfloat16* input, std::uint8_t* output,
+                                        float* scales) const {
     return {.rows = rows,
             .columns = problem_.columns,
             .rows_per_scale = problem_.rows_per_scale,

@@ -22,7 +22,7 @@ TEST(ExactMath, ExpIsWithinTwoUlp) {
   for (int i = -87 * 4096; i <= 87 * 4096; ++i) {
     const float x = static_cast<float>(i) / 4096;
     const double want = std::exp(static_cast<double>(x));
-    const float rounded = static_cast<float>(want);
+    const auto rounded = static_cast<float>(want);
     const double ulp = std::nextafter(rounded, kInf) - rounded;
     ASSERT_LE(std::fabs(exact::exp(x) - want), 2 * ulp) << x;
   }
@@ -61,7 +61,7 @@ TEST(E4m3, EveryCodeReadsAsTheCudaHeadersReadIt) {
   for (int code = 0; code < 256; ++code) {
     __nv_fp8_e4m3 theirs;
     theirs.__x = static_cast<std::uint8_t>(code);
-    const float want = static_cast<float>(theirs);
+    const auto want = static_cast<float>(theirs);
     const float got = decode_e4m3(static_cast<std::uint8_t>(code));
     if (std::isnan(want))
       EXPECT_TRUE(std::isnan(got)) << code;

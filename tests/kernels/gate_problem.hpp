@@ -46,7 +46,7 @@ struct Problem {
   std::vector<__nv_bfloat16> logits_bf16;
   std::vector<float> bias;
 
-  const void* data() const {
+  [[nodiscard]] const void* data() const {
     return shape.logit_type == LogitType::fp32 ? static_cast<const void*>(logits.data())
                                                : static_cast<const void*>(logits_bf16.data());
   }

@@ -1,6 +1,7 @@
 #include <limits>
 #include <numeric>
 
+#include <kernels/common/address.hpp>
 #include <kernels/common/deviation.hpp>
 #include <kernels/common/random.hpp>
 #include <kernels/grouped_gemm/grouped_gemm.hpp>
@@ -56,7 +57,7 @@ Problem problem(const GroupedShape& s) {
   p.counts = s.counts;
   for (const int count : s.counts) {
     p.first_row.push_back(static_cast<int>(p.rows));
-    p.rows += (count + s.alignment - 1) / s.alignment * s.alignment;
+    p.rows += ceil_div(count, s.alignment) * s.alignment;
   }
   p.shape = {static_cast<int>(s.counts.size()), s.n, s.k, std::accumulate(s.counts.begin(), s.counts.end(), 0)};
   return p;
@@ -188,12 +189,12 @@ TEST_P(Schedules, RealNumbersAgreeToTheLastDigit) {
 }
 
 TEST_P(Schedules, RowsBeyondTwoToThe31Elements) {
-  const Shape s{1, 16, 24, 5};
+  const Shape s{1, 16, 24, 5};  // one expert of five rows
   const std::vector<int> near{0}, counts{5};
-  const auto x = matrix(5 * 24, Values::integers, 7);
-  const auto w = matrix(16 * 24, Values::integers, 8);
-  std::vector<__nv_bfloat16> y_want(5 * 16), dx_want(5 * 24);
-  std::vector<float> dw_want(16 * 24);
+  const auto x = matrix(120, Values::integers, 7);
+  const auto w = matrix(384, Values::integers, 8);
+  std::vector<__nv_bfloat16> y_want(80), dx_want(120);
+  std::vector<float> dw_want(384);
   reference(ForwardParams{s, near.data(), counts.data(), x.data(), w.data(), y_want.data()});
   reference(InputGradientParams{s, near.data(), counts.data(), y_want.data(), w.data(), dx_want.data()});
   reference(WeightGradientParams{s, false, near.data(), counts.data(), y_want.data(), x.data(), dw_want.data()});

@@ -25,12 +25,12 @@ TEST(GroupedGemmReference, TheThreePassesAreOneTrilinearForm) {
     return v;
   };
   const auto zeros = [](std::size_t count) { return std::vector<__nv_bfloat16>(count, __float2bfloat16(0)); };
-  const auto x = integers(13 * 8, 1);
-  const auto w = integers(4 * 16 * 8, 2);
-  const auto dy = integers(13 * 16, 3);
-  auto y = zeros(13 * 16);
-  auto dx = zeros(13 * 8);
-  std::vector<float> dw(4 * 16 * 8, -1);
+  const auto x = integers(13UL * 8, 1);
+  const auto w = integers(4UL * 16 * 8, 2);
+  const auto dy = integers(13UL * 16, 3);
+  auto y = zeros(13UL * 16);
+  auto dx = zeros(13UL * 8);
+  std::vector<float> dw(4UL * 16 * 8, -1);
   reference(ForwardParams{s, first_row.data(), counts.data(), x.data(), w.data(), y.data()});
   reference(InputGradientParams{s, first_row.data(), counts.data(), dy.data(), w.data(), dx.data()});
   reference(WeightGradientParams{s, false, first_row.data(), counts.data(), dy.data(), x.data(), dw.data()});

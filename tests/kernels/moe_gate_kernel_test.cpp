@@ -11,7 +11,7 @@ INSTANTIATE_TEST_SUITE_P(MoeGate, Schedules, testing::ValuesIn(ptx::schedules())
 
 struct DeviceProblem {
   explicit DeviceProblem(const Problem& p) : fp32(p.logits), bf16(p.logits_bf16), bias(p.bias) {}
-  const void* logits(LogitType type) const {
+  [[nodiscard]] const void* logits(LogitType type) const {
     return type == LogitType::fp32 ? static_cast<const void*>(fp32.data()) : bf16.data();
   }
   DeviceBuffer<float> fp32;
@@ -139,8 +139,8 @@ TEST_P(Schedules, BackwardEqualsTheReference) {
 TEST_P(Schedules, BiasUpdateEqualsTheReference) {
   for (const int num_experts : {1, 8, 61, 256, 511, 512}) {
     Random random(static_cast<std::uint64_t>(num_experts));
-    std::vector<int> load;
-    for (int e = 0; e < num_experts; ++e) load.push_back(random.below(5));
+    std::vector<int> load(static_cast<std::size_t>(num_experts));
+    for (int& count : load) count = random.below(5);
     auto bias = random_floats(load.size(), -1, 1, 5);
     const DeviceBuffer<int> device_load(load);
     const DeviceBuffer<float> device_bias(bias);

@@ -169,8 +169,8 @@ struct Experts {
         (is_fp8 ? void(fp8[row * s.hidden + h] = 0x7f)
                 : void(bf16[row * s.hidden + h] = __float2bfloat16(std::numeric_limits<float>::quiet_NaN())));
   }
-  const void* data() const { return fp8.empty() ? static_cast<const void*>(bf16.data()) : fp8.data(); }
-  const float* scale_data() const { return scales.empty() ? nullptr : scales.data(); }
+  [[nodiscard]] const void* data() const { return fp8.empty() ? static_cast<const void*>(bf16.data()) : fp8.data(); }
+  [[nodiscard]] const float* scale_data() const { return scales.empty() ? nullptr : scales.data(); }
 
   std::vector<__nv_bfloat16> bf16;
   std::vector<std::uint8_t> fp8;
@@ -179,7 +179,9 @@ struct Experts {
 
 struct DeviceExperts {
   explicit DeviceExperts(const Experts& e) : bf16(e.bf16), fp8(e.fp8), scales(e.scales) {}
-  const void* data() const { return fp8.size() != 0 ? static_cast<const void*>(fp8.data()) : bf16.data(); }
+  [[nodiscard]] const void* data() const {
+    return fp8.size() != 0 ? static_cast<const void*>(fp8.data()) : bf16.data();
+  }
   DeviceBuffer<__nv_bfloat16> bf16;
   DeviceBuffer<std::uint8_t> fp8;
   DeviceBuffer<float> scales;

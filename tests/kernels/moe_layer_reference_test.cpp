@@ -69,7 +69,7 @@ TEST(MoeLayerReference, CombineUndoesPermuteForIdentityExperts) {
 TEST(MoeLayerReference, PermuteLeavesPaddingAlone) {
   const auto ids = draw_ids(10, 2, 4, Ids::spread, 4);
   const Order o = reference_order(ids, 4, 32);
-  const auto x = random_bf16(10 * 16, -1, 1, 5);
+  const auto x = random_bf16(10UL * 16, -1, 1, 5);
   const auto rows = reference_permute(x, o, 10, 2, 16);
   for (std::size_t row = 0; row < o.slot_of_row.size(); ++row)
     for (int h = 0; h < 16; ++h) {

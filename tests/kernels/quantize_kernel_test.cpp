@@ -60,7 +60,7 @@ TEST_P(Schedules, ZerosExtremesAndNonFinite) {
   for (const int rows_per_scale : {1, kScaleBlock})
     for (int kinds = 1; kinds <= 9; ++kinds) {
       Random random(static_cast<std::uint64_t>(kinds));
-      std::vector<__nv_bfloat16> x(12 * 256);
+      std::vector<__nv_bfloat16> x(12UL * 256);
       for (auto& v : x) v = __float2bfloat16(specials[random.below(kinds)]);
       expect_reference({12, 256}, rows_per_scale, x);
     }

@@ -30,13 +30,13 @@ Quantized quantized(const std::vector<__nv_bfloat16>& x, std::int64_t rows, int 
 class Blocks : public testing::TestWithParam<int> {};
 
 TEST_P(Blocks, ReadsBackWithinHalfAStepOfE4m3) {
-  const int rows = 131, columns = 264, blocks_per_row = 3;
+  constexpr std::size_t rows = 131, columns = 264, blocks_per_row = 3;
   const auto x = random_bf16(rows * columns, -3, 3, 1);
   const Quantized q = quantized(x, rows, columns, GetParam());
-  for (int r = 0; r < rows; ++r)
-    for (int c = 0; c < columns; ++c) {
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t c = 0; c < columns; ++c) {
       const double want = __bfloat162float(x[r * columns + c]);
-      const double scale = q.scales[r / GetParam() * blocks_per_row + c / 128];
+      const double scale = q.scales[r / static_cast<std::size_t>(GetParam()) * blocks_per_row + c / 128];
       const double got = decode_e4m3(q.codes[r * columns + c]) * scale;
       // Half a step: 2^-4 of a normal number, 2^-10 of the scale below the normal ones.
       ASSERT_NEAR(got, want, std::max(std::fabs(want) / 16, scale / 1024) * (1 + 1e-6)) << r << ' ' << c;
@@ -54,7 +54,7 @@ TEST(QuantizeReference, TheLargestElementBecomesTheLargestCode) {
 }
 
 TEST(QuantizeReference, ZerosNanAndInfinity) {
-  std::vector<__nv_bfloat16> x(3 * 128, __float2bfloat16(0));
+  std::vector<__nv_bfloat16> x(3UL * 128, __float2bfloat16(0));
   x[128] = __float2bfloat16(std::numeric_limits<float>::quiet_NaN());
   x[129] = __float2bfloat16(448);
   x[256] = __float2bfloat16(std::numeric_limits<float>::infinity());

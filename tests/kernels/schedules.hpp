@@ -58,6 +58,7 @@ inline double sector_bytes() {
 /// A pointer `elements` before `p`, so that a large index meets a small buffer: wrong 32-bit arithmetic misses it.
 template <class T>
 T* shifted_back(T* p, std::int64_t elements) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the difference of pointers into one array would be undefined
   return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(p) - static_cast<std::uintptr_t>(elements) * sizeof(T));
 }
 
