@@ -23,24 +23,28 @@ Table totals_table(const Estimate& estimate) {
   return table;
 }
 
-Table basis_table(const Estimate& e) {
-  Table table{.columns = {{"what", "rests on"}, {"how", ""}}};
-  table.rows = {
-      {std::string("layout"), describe(e.job.layout)},
-      {std::string(""), e.layout_basis},
-      {std::string("batch"), fmt::format("{} sequences of {} tokens, {} steps", grouped(e.job.layout.global_batch, 0),
-                                         grouped(e.job.layout.seq_len, 0), grouped(e.budget.steps, 0))},
-      {std::string("cluster"), e.job.cluster.name},
-      {std::string("memory"), memory_words(e)},
-      {std::string("MFU"), percent(e.step.mfu)},
-      {std::string("price"), e.budget.price_basis}};
-  for (const auto& assumption : e.assumptions) table.rows.push_back({std::string("assumed"), assumption});
-  return table;
+// What the figures rest on: a name and some words each.
+Table basis_record(const Estimate& e) {
+  Table record{.rows = {{}}};
+  const auto add = [&record](const std::string& name, const std::string& words) {
+    record.columns.push_back({name, name});
+    record.rows.front().push_back(words);
+  };
+  add("layout", describe(e.job.layout));
+  add("", e.layout_basis);
+  add("batch", fmt::format("{} sequences of {} tokens, {} steps", grouped(e.job.layout.global_batch, 0),
+                           grouped(e.job.layout.seq_len, 0), grouped(e.budget.steps, 0)));
+  add("cluster", e.job.cluster.name);
+  add("memory", memory_words(e));
+  add("MFU", percent(e.step.mfu));
+  add("price", e.budget.price_basis);
+  for (const auto& assumption : e.assumptions) add("assumed", assumption);
+  return record;
 }
 
 std::string text(const Estimate& e) {
   return fmt::format("{}, {} tokens on {}\n\n{}\n{}\n{}", e.job.model.name, short_count(e.tokens), machine_words(e.job),
-                     aligned(totals_table(e)), aligned(parts_table(e.step)), aligned(basis_table(e)));
+                     aligned(totals_table(e)), aligned(parts_table(e.step)), aligned_record(basis_record(e)));
 }
 
 Json interval_json(const cost::Interval& i) { return {{"p5", i.p5}, {"p50", i.p50}, {"p95", i.p95}}; }

@@ -34,10 +34,10 @@ Table parts_table(const cost::StepCost& step) {
 
 std::string memory_words(const cost::Estimate& estimate) {
   const double used = estimate.budget.memory_bytes.p50 / units::kGiga;
-  const auto& capacity = estimate.job.chip.memory_bytes;
-  if (!capacity) return fmt::format("{} GB, the chip's memory is not known", grouped(used, 1));
-  return fmt::format("{} of {} GB: {}", grouped(used, 1), grouped(capacity->value / units::kGiga, 1),
-                     estimate.fits ? "fits" : "DOES NOT FIT");
+  const auto usable = cost::capacity(estimate.job.chip);
+  if (!usable) return fmt::format("{} GB; the chip's memory is not known", grouped(used, 1));
+  return fmt::format("{} of {} GB that a job may allocate: {}", grouped(used, 1),
+                     grouped(usable->value / units::kGiga, 1), estimate.fits ? "fits" : "DOES NOT FIT");
 }
 
 std::string machine_words(const cost::Job& job) {

@@ -22,7 +22,7 @@ const std::vector<Total>& totals();
 /// Parts of a step: name, category, seconds, share of the step, origin of the figures.
 Table parts_table(const cost::StepCost& step);
 
-/// "61.3 of 80.0 GB", and whether it fits.
+/// "61.3 of 84.2 GB that a job may allocate: fits".
 std::string memory_words(const cost::Estimate& estimate);
 
 /// "2,048 x H800 SXM5 80GB".
