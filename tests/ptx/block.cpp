@@ -9,8 +9,9 @@
 namespace ptx {
 namespace {
 
-constexpr std::uint64_t kTurn = 50'000;    // warp instructions before another warp gets its turn
-constexpr std::uint64_t kRandomTurn = 64;  // at most, in a random schedule
+constexpr std::uint64_t kTurn = 50'000;           // warp instructions before another warp gets its turn
+constexpr std::uint64_t kRandomPatience = 5'000;  // before another block gets its turn in a random schedule
+constexpr std::uint64_t kRandomTurn = 64;         // at most, in a random schedule
 
 void start_warp(Warp& warp) {
   const Program& program = *warp.block->launch->program;
@@ -72,6 +73,7 @@ void start_block(Block& block, Dim id) {
   block.id = id;
   start_shared(block);
   block.barriers = {};
+  block.slept = false;
   if (block.launch->options.checks.races && !block.shared.empty()) {
     if (block.races == nullptr) {
       block.races =
@@ -119,7 +121,10 @@ Step run_block(Block& block) {
                         launch.options.max_warp_instructions));
     }
     // Short random turns are no sign of spinning; many of them without an end are.
-    if (yields && (order != Order::kRandom || launch.steps - begin > kTurn)) return Step::kYields;
+    if (yields && (order != Order::kRandom || block.slept || launch.steps - begin > kRandomPatience)) {
+      block.slept = false;
+      return Step::kYields;
+    }
   }
   return Step::kDone;
 }

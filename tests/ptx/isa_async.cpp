@@ -69,7 +69,7 @@ void complete(Warp& warp, const AsyncCopy& copy) {
   Block& block = *warp.block;
   std::byte* to = block.shared.data() + copy.to;
   std::memset(to, 0, copy.bytes);
-  std::memcpy(to, host_pointer(copy.from), copy.source_bytes);
+  if (copy.source_bytes != 0) std::memcpy(to, host_pointer(copy.from), copy.source_bytes);
   std::fill_n(block.shadow.data() + copy.to, copy.bytes, static_cast<std::uint8_t>(kWritten));
   Races::Conflict earlier;
   if (block.races != nullptr) {

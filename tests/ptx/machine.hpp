@@ -148,6 +148,7 @@ struct Block {
   std::vector<std::uint8_t> shadow;
   std::array<Barrier, 16> barriers;
   std::unique_ptr<Races> races;
+  bool slept = false;  // a thread executed nanosleep: it waits for something
 };
 
 struct Launch {

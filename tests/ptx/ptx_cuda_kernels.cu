@@ -111,8 +111,26 @@ __global__ void grid_kernel(unsigned* arrived, unsigned* out) {
   out[blockIdx.x * blockDim.x + threadIdx.x] = seen;
 }
 
+// Each block waits for the one before it: prefix sums by look-back.
+__global__ void chain_kernel(const int* in, int* sums, unsigned* ready) {
+  const unsigned block = blockIdx.x;
+  if (threadIdx.x != 0) return;
+  int sum = in[block];
+  if (block > 0) {
+    while (atomicAdd(&ready[block - 1], 0U) == 0) __nanosleep(10);
+    __threadfence();
+    sum += *reinterpret_cast<volatile int*>(&sums[block - 1]);
+  }
+  sums[block] = sum;
+  __threadfence();
+  atomicExch(&ready[block], 1U);
+}
+
 }  // namespace
 
+void launch_chain(const int* in, int* sums, unsigned* ready, int blocks, cudaStream_t stream) {
+  chain_kernel<<<blocks, 32, 0, stream>>>(in, sums, ready);
+}
 void launch_add(const float* a, const float* b, float* out, int n, cudaStream_t stream) {
   add_kernel<<<(n + 255) / 256, 256, 0, stream>>>(a, b, out, n);
 }

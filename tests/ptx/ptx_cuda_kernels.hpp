@@ -9,4 +9,5 @@ void launch_functions(const float* x, float* out, int n, cudaStream_t stream);
 void launch_sort(const unsigned* keys, unsigned* sorted, int* places, int* scanned, cudaStream_t stream);
 void launch_vote(const int* in, unsigned* out, cudaStream_t stream);
 void launch_grid(unsigned* arrived, unsigned* out, int blocks, cudaStream_t stream);
+void launch_chain(const int* in, int* sums, unsigned* ready, int blocks, cudaStream_t stream);
 int read_visits();

@@ -125,6 +125,15 @@ TEST_P(Schedules, VotesMatchesAndReductions) {
   }
 }
 
+TEST_P(Schedules, AChainOfManyBlocks) {
+  const std::size_t blocks = 300;
+  const DeviceArray<int> in(std::vector<int>(blocks, 2)), sums(blocks);
+  const DeviceArray<unsigned> ready(std::vector<unsigned>(blocks, 0));
+  launch_chain(in.data(), sums.data(), ready.data(), static_cast<int>(blocks), nullptr);
+  finish();
+  EXPECT_EQ(sums.host()[blocks - 1], static_cast<int>(2 * blocks));
+}
+
 TEST_P(Schedules, BlocksThatWaitForOneAnother) {
   const std::size_t blocks = 20;
   const DeviceArray<unsigned> arrived(std::vector<unsigned>{0}), out(blocks * 64);

@@ -33,6 +33,32 @@ class BlockOrder {
   std::uint64_t step_ = 1;
 };
 
+/// Which block starts next. When very many wait already, those that come first in the grid: what all wait for is most
+/// likely there (look-back), and the machine should not have to hold the whole grid.
+class NextBlock {
+ public:
+  explicit NextBlock(Launch& launch) : order_(launch), begun_(launch.grid.count()) {}
+
+  [[nodiscard]] bool done() const { return started_ == begun_.size(); }
+  std::uint64_t take(std::size_t resident) {
+    std::uint64_t& at = resident < kManyResident ? scheduled_ : first_;
+    while (begun_[resident < kManyResident ? order_.at(at) : at]) ++at;
+    const std::uint64_t block = resident < kManyResident ? order_.at(at) : at;
+    begun_[block] = true;
+    ++started_;
+    return block;
+  }
+
+ private:
+  static constexpr std::size_t kManyResident = 64;
+
+  BlockOrder order_;
+  std::vector<bool> begun_;
+  std::uint64_t started_ = 0;
+  std::uint64_t scheduled_ = 0;  // position in the order of the schedule
+  std::uint64_t first_ = 0;      // position in the grid
+};
+
 Dim block_id(const Dim& grid, std::uint64_t linear) {
   return {static_cast<std::uint32_t>(linear % grid.x), static_cast<std::uint32_t>(linear / grid.x % grid.y),
           static_cast<std::uint32_t>(linear / grid.x / grid.y)};
@@ -41,18 +67,16 @@ Dim block_id(const Dim& grid, std::uint64_t linear) {
 }  // namespace
 
 void run(Launch& launch) {
-  const std::uint64_t count = launch.grid.count();
   launch.random.seed(launch.options.seed);
-  const BlockOrder order(launch);
+  NextBlock next(launch);
   std::deque<std::unique_ptr<Block>> resident;
   std::vector<std::unique_ptr<Block>> spare;
-  std::uint64_t started = 0;
-  while (started < count || !resident.empty()) {
-    if (started < count) {
+  while (!next.done() || !resident.empty()) {
+    if (!next.done()) {
       if (spare.empty()) {
         spare.push_back(make_block(launch));
       }
-      start_block(*spare.back(), block_id(launch.grid, order.at(started++)));
+      start_block(*spare.back(), block_id(launch.grid, next.take(resident.size())));
       resident.push_front(std::move(spare.back()));
       spare.pop_back();
     }

@@ -156,6 +156,7 @@ Step advance(Warp& warp, std::size_t index, std::uint64_t& turn) {
         exited(warp);
         return Step::kYields;
       case Flow::kYield:
+        warp.block->slept = true;
         ++group.pc;
         left = 0;
         continue;
