@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kOutlierWidth = 0.08;  // beyond 8 % a row counts less and less: what it shows is not in the model
 constexpr double kPull = 0.05;          // weight of the start, in units of a constant's possible range
-constexpr int kIterations = 12;
+constexpr int kThreads = 2;
 
 Constants at(const Constants& base, const double* x) {
   Constants c = base;
@@ -60,7 +60,7 @@ ceres::CostFunction* numeric(Functor functor, int residuals) {
 }  // namespace
 
 Constants fit_constants(const std::vector<RunRow>& rows, const calibrate::Efficiency& efficiency,
-                        const Constants& start, int threads) {
+                        const Constants& start, int iterations) {
   const auto& fields = constant_fields();
   std::vector<double> x;
   for (const auto& field : fields) x.push_back(start.*field.member);
@@ -84,8 +84,8 @@ Constants fit_constants(const std::vector<RunRow>& rows, const calibrate::Effici
     problem.SetParameterUpperBound(x.data(), static_cast<int>(i), fields[i].high);
   }
   ceres::Solver::Options options;
-  options.max_num_iterations = kIterations;
-  options.num_threads = threads;
+  options.max_num_iterations = iterations;
+  options.num_threads = kThreads;
   options.linear_solver_type = ceres::DENSE_QR;
   options.logging_type = ceres::SILENT;
   ceres::Solver::Summary summary;

@@ -260,7 +260,7 @@ PipelineTimes simulate_exactly(const PipelineShape& shape, const std::vector<std
 }
 
 // Beyond warm-up and drain a schedule repeats itself: long runs are continued from two short ones.
-constexpr int kSteadyStages = 3;
+constexpr int kSteadyStages = 2;
 
 PipelineTimes extrapolate(const PipelineTimes& a, const PipelineTimes& b, double factor) {
   const auto line = [&](Seconds PipelineTimes::*m) { return b.*m + (b.*m - a.*m) * factor; };
@@ -292,7 +292,7 @@ PipelineTimes simulate(const PipelineShape& asked, const std::vector<std::vector
       shape.micro_batches = asked.micro_batches;
     }
   }
-  const int period = 2 * shape.stages;
+  const int period = shape.schedule == Schedule::dual_pipe ? 2 * shape.stages : shape.stages;
   const int rest = (shape.micro_batches - kSteadyStages * shape.stages) % period;
   const int longer = kSteadyStages * shape.stages + rest + period;
   if (shape.stages == 1 || shape.micro_batches <= longer + period) return simulate_exactly(shape, times);

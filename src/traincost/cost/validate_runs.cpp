@@ -43,6 +43,8 @@ ValidationRow predict_row(const RunRow& row, const calibrate::Efficiency& effici
   return out;
 }
 
+constexpr int kRefits = 5;  // iterations from the fit to all families, which one family moves little
+
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -131,7 +133,7 @@ CrossValidation cross_validate(const std::vector<RunRow>& rows, const calibrate:
     std::vector<RunRow> others;
     for (const auto& row : rows)
       if (row.family != family) others.push_back(row);
-    without[family] = fit_constants(others, efficiency, all);
+    without[family] = fit_constants(others, efficiency, all, kRefits);
   }
   std::vector<ValidationRow> out;
   for (const auto& row : rows)
