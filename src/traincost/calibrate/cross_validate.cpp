@@ -9,7 +9,8 @@
 namespace traincost::calibrate {
 namespace {
 
-constexpr std::size_t kFolds = 5;
+// The more folds, the nearer to one shape at a time; small groups can afford more.
+constexpr std::size_t kFolds = 5, kFoldsOfFew = 10, kFew = 5000;
 
 // What is held out together.
 using HeldOut = std::array<double, 3>;
@@ -25,7 +26,7 @@ struct HeldOutOf {
 };
 
 // Spreads neighbouring shapes over the folds (splitmix64 finaliser over the bits of the figures).
-std::size_t fold_of(const Truth& truth) {
+std::size_t fold_of(const Truth& truth, std::size_t folds) {
   std::uint64_t mixed = 0;
   for (double v : std::visit(HeldOutOf{}, truth.op)) {
     mixed += static_cast<std::uint64_t>(v * 16) + 0x9e3779b97f4a7c15U;
@@ -33,7 +34,7 @@ std::size_t fold_of(const Truth& truth) {
     mixed = (mixed ^ (mixed >> 27U)) * 0x94d049bb133111ebU;
     mixed ^= mixed >> 31U;
   }
-  return mixed % kFolds;
+  return mixed % folds;
 }
 
 double roofline(const Truth& t) { return std::max(t.load.flops_s, t.load.bytes_s); }
@@ -68,9 +69,10 @@ Score summary(const Errors& errors, Kind kind, work::Dtype dtype, const std::str
 
 Errors leave_shapes_out(Kind kind, work::Dtype dtype, const std::vector<Truth>& truths, const Figures& figures) {
   Errors errors;
-  for (std::size_t fold = 0; fold < kFolds; ++fold) {
+  const std::size_t folds = truths.size() < kFew ? kFoldsOfFew : kFolds;
+  for (std::size_t fold = 0; fold < folds; ++fold) {
     std::vector<Truth> train, test;
-    for (const auto& t : truths) (fold_of(t) == fold ? test : train).push_back(t);
+    for (const auto& t : truths) (fold_of(t, folds) == fold ? test : train).push_back(t);
     if (train.empty() || test.empty()) continue;
     score(errors, test, fit_surface(kind, dtype, {}, train, figures), constant(train));
   }

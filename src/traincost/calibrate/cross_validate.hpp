@@ -20,7 +20,8 @@ struct Score {
 };
 
 /// Holds out whole weight shapes (n, k) of a GEMM, (heads, kv heads, sequence) of attention and decoding, (hidden,
-/// width, experts) of an expert product, sizes of the rest, in five folds; trend and grid are fitted anew for each.
+/// width, experts) of an expert product, sizes of the rest, in five folds (ten for
+/// groups of under 5,000 shapes); trend and grid are fitted anew for each.
 std::vector<Score> leave_shapes_out(const Truths& truths, const std::vector<catalog::Chip>& chips,
                                     const Progress& progress);
 

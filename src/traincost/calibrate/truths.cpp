@@ -29,8 +29,6 @@ struct ShapeOf {
   Shape operator()(const work::MoeExchange& x) const { return {x.tokens, x.hidden, x.topk, x.num_experts, x.gpus}; }
 };
 
-constexpr double kMaxSpread = 0.25;  // ln: a library that is slower than this is not the one a training run uses
-
 struct Timed {
   Shape shape;
   const measure::Row* row;

@@ -18,6 +18,9 @@ using Truths = std::map<SurfaceKey, std::vector<Truth>>;
 /// missing.
 Figures figures(const catalog::Chip& chip, Kind kind, work::Dtype dtype);
 
+/// ln: a library that is slower than this is not the one that a training run uses.
+inline constexpr double kMaxSpread = 0.25;
+
 /// One truth per (chip, operation, format): the fastest of the providers that timed the shape. A training stack picks
 /// its library per operation, so the floor is what it gets; how far the median provider lies above is kept as spread.
 /// Rows of unresolved chips, or of formats that the chip lacks, are left out.

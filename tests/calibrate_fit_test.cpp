@@ -1,0 +1,199 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include <traincost/calibrate/cross_validate.hpp>
+#include <traincost/calibrate/fit.hpp>
+#include <traincost/units/error.hpp>
+
+// Timings made from a known law on made-up chips: what was put in must come out, also on chips without timings.
+namespace traincost::calibrate {
+namespace {
+
+using work::Dtype;
+
+catalog::Chip chip(const std::string& id, const std::string& arch, double bf16, double bandwidth, double processors) {
+  catalog::Chip c;
+  c.id = id;
+  c.arch = arch;
+  c.memory_type = "HBM3";
+  c.bf16_dense_flops = {bf16};
+  c.memory_bytes_per_s = {bandwidth};
+  c.sm_count = processors;
+  c.source = "made up";
+  return c;
+}
+
+const std::vector<catalog::Chip> kChips{chip("first", "One", 1e15, 3e12, 132), chip("second", "One", 0.5e15, 4e12, 96),
+                                        chip("third", "One", 0.7e15, 3e12, 120),
+                                        chip("other", "Two", 0.3e15, 2e12, 108), chip("bare", "Two", 0.4e15, 1e12, 64)};
+
+const Trend kLaw{.launch_s = 4e-6,
+                 .compute_efficiency = 0.8,
+                 .memory_efficiency = 0.85,
+                 .sharpness = 3,
+                 .depth_half = 120,
+                 .wave_share = 0.5,
+                 .tile_loss = {0.1, 0.2, 0.3}};
+
+double law(const work::Op& op, const catalog::Chip& c) {
+  return seconds(kLaw, load(op, Dtype::bf16, figures(c, kind_of(op), Dtype::bf16), false));
+}
+
+std::vector<measure::Row> rows_of(const catalog::Chip& c) {
+  std::vector<measure::Row> rows;
+  for (double m = 16; m <= 16384; m *= 2)
+    for (double n = 512; n <= 16384; n *= 2)
+      for (double k = 512; k <= 16384; k *= 2) {
+        const work::Gemm g{m, n, k};
+        for (const auto& [provider, factor] : {std::pair{"fast", 1.0}, std::pair{"slow", 1.1}})
+          rows.push_back(
+              {.op = g, .chip = c.id, .provider = provider, .latency = {factor * law(g, c)}, .source = "law"});
+      }
+  return rows;
+}
+
+std::vector<measure::Row> rows_of_two() {
+  auto rows = rows_of(kChips[0]);
+  for (auto& r : rows_of(kChips[1])) rows.push_back(std::move(r));
+  return rows;
+}
+
+const Efficiency& fitted() {
+  static const Efficiency kFitted = fit(rows_of_two(), kChips);
+  return kFitted;
+}
+
+constexpr work::Gemm kUnseen[] = {{48, 3000, 700}, {1000, 1000, 1000}, {3000, 7168, 2048}, {12000, 12288, 5000}};
+
+TEST(Fit, RecoversTheLawAtShapesItHasNotSeen) {
+  for (const auto& g : kUnseen) {
+    const auto t = fitted().on(kChips[0]).time(g, Dtype::bf16);
+    EXPECT_NEAR(t.seconds.value / law(g, kChips[0]), 1, 0.03) << work::describe(g);
+    EXPECT_EQ(t.origin, Origin::measured);
+    EXPECT_NEAR(t.log_sigma, std::log(1.05), 0.02);  // half-way between the two providers is their median
+  }
+}
+
+TEST(Fit, CarriesOverToASiblingAndToAForeignChip) {
+  for (const auto& g : kUnseen)
+    for (const auto& c : {kChips[2], kChips[3]}) {
+      const auto t = fitted().on(c).time(g, Dtype::bf16);
+      EXPECT_NEAR(t.seconds.value / law(g, c), 1, 0.08) << c.id << " " << work::describe(g);
+      EXPECT_EQ(t.origin, Origin::transferred);
+    }
+}
+
+TEST(Fit, WithoutAnyTimingOfTheKindTheDataSheetSpeaks) {
+  const auto t = fitted().on(kChips[0]).time(work::Stream{.bytes = 3e9}, Dtype::bf16);
+  EXPECT_EQ(t.origin, Origin::datasheet);
+  EXPECT_GT(t.seconds.value, 1e-3);
+  EXPECT_LT(t.seconds.value, 1.5e-3);
+}
+
+TEST(Fit, SaysWhichFigureIsMissing) {
+  const auto efficiency = fitted().on(kChips[0]);
+  try {
+    efficiency.time(work::Collective{.bytes = 1e6, .gpus = 8}, Dtype::bf16);
+    FAIL() << "no link, yet a time";
+  } catch (const InputError& error) {
+    EXPECT_STREQ(error.what(), "chip first: link_bytes_per_s is unknown, but the operation needs it");
+  }
+}
+
+TEST(Fit, FallsBackToTheFormatTheChipHas) {
+  const auto t = fitted().on(kChips[0]).time(kUnseen[2], Dtype::fp8);
+  EXPECT_EQ(t.dtype_used, Dtype::bf16);
+  EXPECT_EQ(t.seconds.value, fitted().on(kChips[0]).time(kUnseen[2], Dtype::bf16).seconds.value);
+}
+
+TEST(Fit, LeavesOutRowsOfUnknownChips) {
+  auto rows = rows_of_two();
+  for (auto& r : rows_of(kChips[0])) {
+    r.chip = "nobody knows";
+    r.is_resolved = false;
+    r.latency = {1e-9};
+    rows.push_back(std::move(r));
+  }
+  EXPECT_EQ(to_json(fit(rows, kChips)), to_json(fitted()));
+}
+
+TEST(Fit, CastInsideAnFp8TimingIsNotPartOfTheProduct) {
+  auto c = kChips[0];
+  c.fp8_dense_flops = {2e15};
+  std::vector<measure::Row> rows;
+  const auto f = figures(c, Kind::gemm, Dtype::fp8);
+  auto with_cast = kLaw;
+  with_cast.cast_passes = 1.5;
+  for (double m = 16; m <= 16384; m *= 2)
+    for (double n = 512; n <= 16384; n *= 2)
+      for (double k = 512; k <= 16384; k *= 2)
+        rows.push_back({.op = work::Gemm{m, n, k},
+                        .dtype = Dtype::fp8,
+                        .chip = c.id,
+                        .provider = "p",
+                        .latency = {seconds(with_cast, load(work::Gemm{m, n, k}, Dtype::fp8, f, true))},
+                        .source = "law"});
+  const auto efficiency = fit(rows, {c}).on(c);
+  for (const auto& g : kUnseen)
+    EXPECT_NEAR(efficiency.time(g, Dtype::fp8).seconds.value / seconds(kLaw, load(g, Dtype::fp8, f, false)), 1, 0.05)
+        << work::describe(g);
+}
+
+TEST(Fit, BackwardFollowsThePublishedRatio) {
+  measure::Published published;
+  work::Attention a{.b = 1, .s_q = 4096, .s_kv = 4096, .h_q = 32, .h_kv = 8, .d_qk = 128, .d_v = 128};
+  published.rows.push_back({.op = a, .chip = "first", .provider = "p", .latency = {1e-3}, .source = "s"});
+  a.pass = work::Pass::backward;  // 2.5 times the FLOPs at 0.8 of the rate
+  published.rows.push_back({.op = a, .chip = "first", .provider = "p", .latency = {1e-3 * 2.5 / 0.8}, .source = "s"});
+  const auto efficiency = fit(rows_of_two(), kChips, published, {});
+  const auto* ratio = find_ratio(efficiency.fitted(), kBackward, "One");
+  ASSERT_NE(ratio, nullptr);
+  EXPECT_NEAR(ratio->value, 0.8, 1e-9);
+  EXPECT_EQ(find_ratio(efficiency.fitted(), kBackward, "Two")->arch, "");  // the pooled one
+  auto forward = a;
+  forward.pass = work::Pass::forward;
+  const auto on = efficiency.on(kChips[0]);
+  EXPECT_NEAR(on.time(a, Dtype::bf16).seconds / on.time(forward, Dtype::bf16).seconds, 2.5 / 0.8, 1e-9);
+}
+
+TEST(Json, RoundTripIsExact) {
+  const auto text = to_json(fitted());
+  const auto again = from_json(text, "f.json");
+  EXPECT_EQ(to_json(again), text);
+  const auto twice = from_json(to_json(again), "f.json");
+  for (const auto& g : kUnseen)
+    EXPECT_EQ(again.on(kChips[2]).time(g, Dtype::bf16).seconds.value,
+              twice.on(kChips[2]).time(g, Dtype::bf16).seconds.value);
+}
+
+TEST(Json, RefusesTruncatedAndWrong) {
+  const auto text = to_json(fitted());
+  EXPECT_THROW(from_json(text.substr(0, text.size() / 2), "f.json"), InputError);
+  EXPECT_THROW(from_json("{}", "f.json"), InputError);
+  EXPECT_THROW(from_json("[1]", "f.json"), InputError);
+  auto wrong = text;
+  wrong.replace(wrong.find("\"kind\":\"gemm\""), 13, "\"kind\":\"gurk\"");
+  EXPECT_THROW(from_json(wrong, "f.json"), InputError);
+}
+
+TEST(CrossValidation, SmallOnALawAndBlindToWhatIsHeldOut) {
+  auto rows = rows_of_two();
+  for (auto& r : rows)  // one weight shape runs at half speed: no neighbour can know
+    if (const auto& g = std::get<work::Gemm>(r.op); g.n == 2048 && g.k == 2048) r.latency = r.latency * 2;
+  const auto truths = merge(rows, kChips);
+  const auto scores = leave_shapes_out(truths, kChips, {});
+  ASSERT_EQ(scores.size(), 2U);
+  for (const auto& s : scores) {
+    EXPECT_LT(s.median, 0.03);
+    EXPECT_GT(s.baseline_median, 0.1);
+    EXPECT_EQ(s.shapes, 11U * 6 * 6);
+  }
+  const auto by_chip = leave_chip_out(truths, kChips, {});
+  ASSERT_EQ(by_chip.size(), 2U);
+  EXPECT_EQ(by_chip[0].from, "sibling second");
+  EXPECT_LT(by_chip[0].median, 0.05);
+}
+
+}  // namespace
+}  // namespace traincost::calibrate
