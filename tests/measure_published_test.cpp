@@ -1,62 +1,123 @@
+// The tables under results/published: they parse, every row has its own id and a source, and every model they name is
+// in the catalogue or left out for a stated reason.
+#include <array>
+#include <map>
+#include <set>
+#include <string>
+
 #include <gtest/gtest.h>
 
-#include <traincost/measure/published.hpp>
-#include <traincost/units/error.hpp>
+#include <traincost/catalog/model.hpp>
+#include <traincost/measure/csv.hpp>
 
 namespace traincost::measure {
 namespace {
 
-constexpr const char* kHeader =
-    "kernel,op_family,m,n,k,tokens,hidden,heads,seq,batch,dtype,gpu,chip,d_qk,d_v,kv_heads,causal,s_q,pass,metric,"
-    "value,unit,source_path\n";
+const std::string kFolder = std::string(TRAINCOST_SOURCE_DIR) + "/results/published/";
 
-TEST(Published, RatesBecomeLatencies) {
-  const auto p = parse_published(std::string(kHeader) +
-                                     "DeepGEMM fp8 dense,gemm_dense_fp8,4096,7168,2048,,,,,,fp8_e4m3->bf16,,"
-                                     "h800-sxm5-80gb,,,,,,,throughput,1000,TFLOPS,s\n"
-                                     "DeepGEMM fp8 dense,gemm_dense_fp8,4096,7168,2048,,,,,,fp8,,h800-sxm5-80gb,,,,,,,"
-                                     "latency,120,us,s\n",
-                                 "k.csv");
-  ASSERT_EQ(p.rows.size(), 2U);
-  EXPECT_EQ(p.rows[0].dtype, work::Dtype::fp8_block);
-  EXPECT_NEAR(p.rows[0].latency.value, 2.0 * 4096 * 7168 * 2048 / 1e15, 1e-12);
-  EXPECT_DOUBLE_EQ(p.rows[1].latency.value, 120e-6);
+CsvTable published(const std::string& name) { return read_csv(kFolder + name); }
+
+std::string text(const CsvTable& table, std::size_t row, const std::string& name) {
+  const auto at = column(table, name);
+  if (!at) throw std::runtime_error(table.origin + ": no column " + name);
+  return table.rows[row][*at];
 }
 
-TEST(Published, PassesOfOneBenchmarkShareTheProvider) {
-  auto line = [&](const std::string& kernel, const std::string& family, const std::string& pass) {
-    return kernel + "," + family + ",,,,,,64,4096,1,bfloat16,,h200-sxm-141gb,128,128,8,1,," + pass +
-           ",throughput,500,TFLOPS,s\n";
-  };
-  const auto p =
-      parse_published(kHeader + line("cudnn SDPA fwd hd 128", "gqa_prefill_fwd", "fwd") +
-                          line("cudnn SDPA bwd hd 128", "gqa_prefill_bwd", "bwd") +
-                          line("FlashAttention-2 attention fwd+bwd headdim 128 causal=0", "mha_fwd_bwd", "fwd+bwd") +
-                          line("PyTorch attention fwd headdim 128", "mha_fwd", "fwd"),
-                      "k.csv");
-  ASSERT_EQ(p.rows.size(), 2U);  // attention that materialises its scores is another operation
-  EXPECT_EQ(p.rows[0].provider, p.rows[1].provider);
-  const auto& forward = std::get<work::Attention>(p.rows[0].op);
-  const auto& backward = std::get<work::Attention>(p.rows[1].op);
-  EXPECT_EQ(backward.pass, work::Pass::backward);
-  EXPECT_NEAR(p.rows[1].latency / p.rows[0].latency, work::flops(backward) / work::flops(forward), 1e-12);
-  ASSERT_EQ(p.forward_and_backward.size(), 1U);
-  EXPECT_FALSE(std::get<work::Attention>(p.forward_and_backward[0].op).is_causal);  // the name beats the column
+struct Table {
+  const char *name, *id, *source, *value;
+  std::size_t rows;
+};
+constexpr std::array kTables = {
+    Table{"runs.csv", "id", "source", "reported_value", 473},
+    Table{"runs_not_scored.csv", "id", "source", "reported_value", 74},
+    Table{"vtrain_single.csv", "id", "source", "reported_value", 404},
+    Table{"kernels.csv", "id", "source_path", "value", 1502},
+    Table{"deepseek_v3_trace.csv", "", "source", "total_ms", 50},
+    Table{"deepseek_v3_step.csv", "part", "source", "seconds", 7},
+    Table{"memory_b200.csv", "case", "source", "peak_allocated_GiB", 28},
+};
+
+TEST(Published, EveryRowHasAnIdASourceAndAFigure) {
+  for (const Table& wanted : kTables) {
+    const CsvTable table = published(wanted.name);
+    EXPECT_EQ(table.rows.size(), wanted.rows) << wanted.name;
+    const std::string id = wanted.id;
+    std::set<std::string> ids;
+    for (std::size_t row = 0; row < table.rows.size(); ++row) {
+      if (!id.empty())
+        EXPECT_TRUE(ids.insert(text(table, row, id)).second) << wanted.name << ": " << text(table, row, id);
+      EXPECT_FALSE(text(table, row, wanted.source).empty()) << wanted.name << ": row " << row;
+      EXPECT_GT(parse_number(text(table, row, wanted.value)).value_or(-1), 0) << wanted.name << ": row " << row;
+    }
+  }
 }
 
-TEST(Published, LeavesOutWhatHasNoShapeAndKeepsUnknownChips) {
-  const auto p =
-      parse_published(std::string(kHeader) +
-                          "BabelStream Triad,memory_bandwidth_dram,,,,,,,,,,Some GPU,,,,,,,,memory_bandwidth,"
-                          "1000,GB/s,s\n"
-                          "gpu-stream read,memory_bandwidth_dram,,,,,,,,,,,h100-sxm5-80gb,,,,,,,"
-                          "memory_bandwidth,1000,GB/s,s\n"
-                          "x,gemm_dense_bf16,,,,,,,,,bf16,,h100-sxm5-80gb,,,,,,,throughput,700,TFLOPS,s\n",
-                      "k.csv");
-  ASSERT_EQ(p.rows.size(), 1U);
-  EXPECT_FALSE(p.rows[0].is_resolved);
-  EXPECT_EQ(p.rows[0].chip, "Some GPU");
-  EXPECT_THROW(parse_published("a,b\n1,2\n", "k.csv"), InputError);
+TEST(Published, RemarksStayBehind) {
+  for (const Table& wanted : kTables) {
+    const CsvTable table = published(wanted.name);
+    for (const char* name : {"notes", "note", "unknowable", "mfu_bf16_est", "flop_convention", "weight", "split"}) {
+      EXPECT_FALSE(column(table, name)) << wanted.name << ": " << name;
+    }
+  }
+}
+
+TEST(Published, PartsOfTheDeepSeekV3StepAddUp) {
+  const CsvTable table = published("deepseek_v3_step.csv");
+  double parts = 0, step = 0;
+  for (std::size_t row = 0; row < table.rows.size(); ++row) {
+    const double seconds = parse_number(text(table, row, "seconds")).value_or(0);
+    (text(table, row, "part") == "step" ? step : parts) += seconds;
+  }
+  EXPECT_NEAR(parts, step, 6 * 0.005) << "six parts, each rounded to 0.01 s";
+}
+
+// Shapes of benchmark grids that no publisher names; `validate` builds them from their rows, as it builds all.
+const std::map<std::string, std::string> kLeftOut = {
+    {"GPT-h1024-l12", "vTrain grid"},
+    {"GPT-h1024-l16", "vTrain grid"},
+    {"GPT-h1024-l24", "vTrain grid"},
+    {"GPT-h2048-l12", "vTrain grid"},
+    {"GPT-h2048-l16", "vTrain grid"},
+    {"GPT-h2048-l24", "vTrain grid"},
+    {"GPT h1024 l12", "vTrain grid"},
+    {"GPT h1024 l16", "vTrain grid"},
+    {"GPT h1024 l24", "vTrain grid"},
+    {"GPT h2048 l12", "vTrain grid"},
+    {"GPT h2048 l16", "vTrain grid"},
+    {"GPT h2048 l24", "vTrain grid"},
+    {"Megatron-GPT-1.7B-h100", "Megatron-Core scaling grid, no printed size"},
+    {"Megatron-GPT-7.1B-h100", "Megatron-Core scaling grid, no printed size"},
+    {"Megatron-GPT-32B-h100", "Megatron-Core scaling grid, no printed size"},
+    {"Megatron-GPT-70B-h100", "Megatron-Core scaling grid, no printed size"},
+    {"Megatron-GPT-119B-h100", "Megatron-Core scaling grid, no printed size"},
+    {"Megatron-GPT-177B-h100", "Megatron-Core scaling grid, no printed size"},
+    {"BLOOM-like-176B", "a candidate shape tried before BLOOM: 64 heads, BLOOM has 112"},
+    {"BLOOM-like-18B", "a candidate shape tried before BLOOM"},
+    {"BLOOM-like-181B", "a candidate shape tried before BLOOM"},
+    {"BLOOM-like-182B", "a candidate shape tried before BLOOM"},
+    {"BLOOM-like-187B", "a candidate shape tried before BLOOM"},
+    {"BLOOM-like-196B", "a candidate shape tried before BLOOM"},
+    {"DeepSeek-V2 (truncated to 4 layers)", "benchmark cut of a model in the catalogue"},
+    {"DeepSeek-V3 (truncated to 4 layers)", "benchmark cut of a model in the catalogue"},
+    {"Llama-3-70B (truncated to 12 layers)", "benchmark cut of a model in the catalogue"},
+    {"Llama-3.1-405B (truncated to 4 layers)", "benchmark cut of a model in the catalogue"},
+    {"GPT2-18B-V100", "layers and width not published"},
+    {"GPT2-39B-V100", "layers and width not published"},
+    {"GPT2-52B-V100", "layers and width not published"},
+};
+
+TEST(Published, EveryNamedModelIsInTheCatalogue) {
+  std::set<std::string> met;
+  for (const char* name : {"runs.csv", "runs_not_scored.csv", "vtrain_single.csv"}) {
+    const CsvTable table = published(name);
+    for (std::size_t row = 0; row < table.rows.size(); ++row) {
+      const std::string model = text(table, row, "model");
+      const bool is_known = catalog::find_model(catalog::models(), model) != nullptr;
+      EXPECT_NE(is_known, kLeftOut.contains(model)) << name << ": " << model;
+      met.insert(model);
+    }
+  }
+  for (const auto& [model, reason] : kLeftOut) EXPECT_TRUE(met.contains(model)) << model << " (" << reason << ")";
 }
 
 }  // namespace
