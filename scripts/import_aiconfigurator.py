@@ -114,7 +114,7 @@ def generation_mla(r):
 
 
 def is_nongated(r):
-    # The shapes that trtllm times with its "nongated" kernel are those of models with relu^2 experts, whoever times them.
+    # Shapes that trtllm times with its "nongated" kernel are of models with relu^2 experts, whoever times them.
     shape = (int(r["hidden_size"]), int(r["inter_size"]), int(r["num_experts"]))
     return "nongated" in r["kernel_source"] or shape in NONGATED
 

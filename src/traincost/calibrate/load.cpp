@@ -11,8 +11,9 @@ struct Tile {
 };
 // Square-ish tiles of the libraries, largest first; each is tried both ways round.
 constexpr std::array<Tile, kTileRanks> kTiles{{{256, 128}, {128, 128}, {128, 64}, {64, 64}}};
-constexpr double kQueryTile = 128;  // queries per thread block in FlashAttention 2 and 3 and cuDNN
-constexpr double kCastBytes = 3;    // reads bf16, writes fp8
+constexpr double kSplitDepth = 2048;  // shortest part worth a reduction of its own
+constexpr double kQueryTile = 128;    // queries per thread block in FlashAttention 2 and 3 and cuDNN
+constexpr double kCastBytes = 3;      // reads bf16, writes fp8
 
 void add_tiling(Load& l, double tiles, double area, double depth, std::size_t rank, const Figures& f) {
   const double waves = tiles / f.sm_count;
@@ -39,6 +40,7 @@ struct Fill {
   void operator()(const work::Gemm& g) const {
     add_product_tilings(l, 1, g.m, g.n, g.k, f);
     l.depth = g.k;
+    l.max_splits = std::max(1.0, g.k / kSplitDepth);
     if (with_cast) l.cast_s = kCastBytes * g.m * g.k / f.bytes_per_s;
     l.at = {coordinate(g.m), coordinate(g.n), coordinate(g.k)};
   }

@@ -32,6 +32,7 @@ struct Load {
   std::size_t tiling_count = 0;  // 0: no arithmetic worth the name
   double flops_s = 0;            // all arithmetic at peak, without padding: no timing can beat it
   double depth = 1;              // length of the inner loop, for the prologue of a tile
+  double max_splits = 1;         // parts that the inner loop may be cut into when there are fewer tiles than SMs
   double bytes_s = 0;            // memory or link
   double cast_s = 0;             // one pass over the activation that the fp8 timings cast inside
   double launches = 1;           // steps of latency
