@@ -91,30 +91,37 @@ TEST(DefaultCalibration, H800DiffersFromH100InItsLinkOnly) {
   }
 }
 
-// More work costs no less, to within what the timings scatter.
+// More work costs no less. The grid is monotone at its nodes on the chips that were timed; between nodes, and on
+// another chip's wave steps, rare shapes may dip by what their timings scatter.
 TEST(DefaultCalibration, DoublingTheWorkDoesNotSaveTime) {
-  constexpr double kNoise = 0.03;
+  constexpr double kScatter = 0.02, kWorst = 0.1, kRare = 0.002;
   std::mt19937 random(1);
   const auto drawn = [&](double low, double high) {
     return std::round(std::exp2(std::uniform_real_distribution<double>(low, high)(random)));
   };
   for (const char* id : {"a100-sxm4-80gb", "h100-sxm5-80gb", "h800-sxm5-80gb", "h20-96gb", "b200-sxm", "ascend-910c"}) {
     const auto efficiency = default_efficiency().on(chip(id));
-    for (int i = 0; i < 3000; ++i) {
+    int pairs = 0, dips = 0;
+    const auto compare = [&](const work::Op& less, const work::Op& more, Dtype dtype) {
+      const double ratio = efficiency.time(more, dtype).seconds / efficiency.time(less, dtype).seconds;
+      EXPECT_GE(ratio, 1 - kWorst) << id << " " << work::describe(less) << " against " << work::describe(more);
+      ++pairs;
+      dips += ratio < 1 - kScatter;
+    };
+    for (int i = 0; i < 5000; ++i) {
       const work::Gemm g{drawn(5, 16), drawn(9, 16), drawn(9, 16)};
       const work::MoeMlp m{
           .rows = drawn(6, 17), .num_experts = drawn(0, 8), .hidden = drawn(11, 13), .width = drawn(8, 13)};
       auto more = m;
       more.rows *= 2;
       for (const auto dtype : {Dtype::bf16, Dtype::fp8_block}) {
-        const auto time = [&](const work::Op& op) { return efficiency.time(op, dtype).seconds.value; };
-        const double floor = (1 - kNoise) * time(g);
-        EXPECT_GE(time(work::Gemm{2 * g.m, g.n, g.k}), floor) << id << " " << work::describe(g);
-        EXPECT_GE(time(work::Gemm{g.m, 2 * g.n, g.k}), floor) << id << " " << work::describe(g);
-        EXPECT_GE(time(work::Gemm{g.m, g.n, 2 * g.k}), floor) << id << " " << work::describe(g);
-        EXPECT_GE(time(more), (1 - kNoise) * time(m)) << id << " " << work::describe(m);
+        compare(g, work::Gemm{2 * g.m, g.n, g.k}, dtype);
+        compare(g, work::Gemm{g.m, 2 * g.n, g.k}, dtype);
+        compare(g, work::Gemm{g.m, g.n, 2 * g.k}, dtype);
+        compare(m, more, dtype);
       }
     }
+    EXPECT_LT(dips, kRare * pairs) << id;
   }
 }
 

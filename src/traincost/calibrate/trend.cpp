@@ -19,7 +19,7 @@ double arithmetic_seconds(const Trend& t, const Load& l) {
     const auto& tiling = l.tilings[i];
     for (; rank < tiling.rank; ++rank) loss *= 1 + t.tile_loss[rank];
     double waves = tiling.waves;
-    if (waves < 0.5 && l.max_splits > 1) waves *= std::floor(std::min(1 / waves, l.max_splits));
+    if (waves < 0.5 && l.max_splits > 1) waves *= std::min(std::floor(1 / waves), l.max_splits);
     const double quantised = (1 - t.wave_share) + t.wave_share * std::ceil(waves) / waves;
     const double cost = tiling.seconds * loss * quantised;
     if (i == 0 || cost < best) best = cost;
