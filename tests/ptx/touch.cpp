@@ -8,6 +8,7 @@
 namespace ptx {
 namespace {
 
+constexpr std::uint64_t kMostParameterBytes = 32'768;  // of a kernel (PTX ISA 5.1.6.2: 32,764)
 constexpr std::uint32_t kBank = 4;
 constexpr std::uint32_t kBanks = 32;
 
@@ -29,7 +30,7 @@ void count_sectors(Launch& launch, Allocation& allocation, Mask mask, std::uint3
                    const Pointers& pointers) {
   // Distinct within the request: lanes mostly ascend, so a short memory of the last sectors finds nearly all repeats;
   // the sort settles the rest.
-  std::array<std::uint64_t, kLanes * 5> sectors;
+  std::array<std::uint64_t, std::size_t{kLanes} * 5> sectors;
   std::size_t count = 0;
   std::uint64_t last = ~std::uint64_t{0};
   for (Mask rest = mask; rest != 0; rest &= rest - 1) {
@@ -211,7 +212,8 @@ void touch_parameter(Warp& warp, const Op& op, Mask mask, std::uint32_t bytes, P
   for (Mask rest = mask; rest != 0; rest &= rest - 1) {
     const auto lane = static_cast<std::size_t>(std::countr_zero(rest));
     std::uint64_t offset = out.address[lane];
-    if (offset >= 4096 * 8) offset -= reinterpret_cast<std::uint64_t>(parameters.data());  // an address that was taken
+    if (offset >= kMostParameterBytes)
+      offset -= reinterpret_cast<std::uint64_t>(parameters.data());  // an address that was taken
     if (offset + bytes > parameters.size()) {
       fault(warp, op, static_cast<int>(lane),
             fmt::format("out of bounds: parameter byte {} of {}", offset, parameters.size()));
