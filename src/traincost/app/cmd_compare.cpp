@@ -55,11 +55,13 @@ std::vector<catalog::Price> on_one_footing(const std::vector<catalog::Price>& pr
 std::string run(const Options& o) {
   const cost::Request request = request_of(o.run);
   std::vector<catalog::Chip> chips;
+  chips.reserve(o.chips.size());
   for (const auto& name : o.chips) chips.push_back(chip_named(name));
   const auto efficiency = efficiency_of(o.run.calibration);
   const auto prices = on_one_footing(prices_of(o.run), chips);
   if (!o.job.empty()) return compared_jobs(o.job, request, chips, efficiency, prices, o.format);
   std::vector<report::Compared> rows;
+  rows.reserve(chips.size());
   for (const auto& chip : chips) rows.push_back(compared(request, chip, efficiency, prices));
   return report::comparison(rows, o.format);
 }

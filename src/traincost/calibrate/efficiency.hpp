@@ -30,7 +30,7 @@ class ChipEfficiency {
  public:
   /// Collectives and MoeExchange: within the scale-up domain, over the chip's own link.
   /// Throws InputError when the chip lacks the data-sheet figure that the operation needs.
-  Timing time(const work::Op& op, work::Dtype dtype) const;
+  [[nodiscard]] Timing time(const work::Op& op, work::Dtype dtype) const;
 
   struct Surfaces;
   explicit ChipEfficiency(std::shared_ptr<const Surfaces> surfaces) : surfaces_(std::move(surfaces)) {}
@@ -43,11 +43,11 @@ class ChipEfficiency {
 class Efficiency {
  public:
   /// The chip's own surfaces; else its architecture's, scaled by peak and bandwidth; else the pooled ones.
-  ChipEfficiency on(const catalog::Chip& chip) const;
+  [[nodiscard]] ChipEfficiency on(const catalog::Chip& chip) const;
 
   struct Fitted;
   explicit Efficiency(std::shared_ptr<const Fitted> fitted) : fitted_(std::move(fitted)) {}
-  const Fitted& fitted() const { return *fitted_; }
+  [[nodiscard]] const Fitted& fitted() const { return *fitted_; }
 
  private:
   std::shared_ptr<const Fitted> fitted_;

@@ -10,7 +10,7 @@ namespace traincost::cost {
 /// Memory of one GPU, bytes; peak allocated.
 struct Memory {
   double parameters = 0, gradients = 0, optimizer = 0, activations = 0, buffers = 0;
-  double total() const { return parameters + gradients + optimizer + activations + buffers; }
+  [[nodiscard]] double total() const { return parameters + gradients + optimizer + activations + buffers; }
 };
 
 /// Of the fullest stage. Mixed-precision Adam (2-byte parameters, 4-byte gradients, master copy and two moments),
