@@ -135,6 +135,16 @@ def errors(validation: dict) -> str:
     return table(header, rows) + f"\n\n{total - summary['skipped']} of {total} rows are predicted."
 
 
+def trace(validation: dict) -> str:
+    rows = []
+    for row in validation["rows"]:
+        if row["predicted"] is None:
+            rows.append([row["id"], f"{row['reported']:.1f}", row["skipped"], ""])
+            continue
+        rows.append([row["id"], f"{row['reported']:.1f}", f"{row['predicted']:.1f}", f"{100 * row['error']:+.0f}"])
+    return table(["kernels", "measured, ms", "predicted, ms", "difference, %"], rows)
+
+
 def cross_validation(path: Path) -> str:
     def shown(field: str) -> str:
         return f"{float(field):.1f}" if "." in field else field
@@ -167,10 +177,10 @@ def program(path: Path, *arguments: str) -> dict:
     return json.loads(run.stdout)
 
 
-def sections(path: Path) -> dict[str, str]:
+def sections(path: Path, with_slow: bool) -> dict[str, str]:
     estimate = program(path, "estimate", *RUN, "--chip", FIRST_CHIP)
     comparison = program(path, "compare", *RUN, "--chips", ",".join(CHIPS))
-    return {
+    out = {
         "budget": budget(estimate),
         "parts": parts(estimate),
         "deepseek": deepseek(estimate),
@@ -178,8 +188,13 @@ def sections(path: Path) -> dict[str, str]:
         "differences": differences(comparison),
         "runs": errors(program(path, "validate", "--runs", "results/published/runs.csv")),
         "kernels": errors(program(path, "validate", "--kernels", "results/published/kernels.csv")),
+        "trace": trace(program(path, "validate", "--trace", "results/published/deepseek_v3_trace.csv")),
         "cross-validation": cross_validation(ROOT / "results/calibration/cross_validation.csv"),
     }
+    if with_slow:
+        crossed = program(path, "validate", "--runs", "results/published/runs.csv", "--cross-validate")
+        out["runs-cross-validated"] = errors(crossed)
+    return out
 
 
 def updated(text: str, texts: dict[str, str]) -> str:
@@ -198,7 +213,7 @@ def main() -> int:
     options = parser.parse_args()
     readme = ROOT / "README.md"
     old = readme.read_text()
-    new = updated(old, sections(options.program.resolve()))
+    new = updated(old, sections(options.program.resolve(), with_slow=not options.check))
     if options.check:
         if old != new:
             print("README.md is out of date: run scripts/update_readme.py", file=sys.stderr)
