@@ -36,6 +36,7 @@ const Thing& named(const std::string& what, const std::string& name, const std::
                    const Thing* found) {
   if (found != nullptr) return *found;
   std::vector<std::string> ids;
+  ids.reserve(all.size());
   for (const auto& thing : all) ids.push_back(thing.id);
   throw InputError(fmt::format("unknown {} '{}'; nearest: {}", what, name.substr(0, 80),
                                fmt::join(nearest(name.substr(0, 80), ids, kSuggestions), ", ")));

@@ -75,6 +75,7 @@ Shown shown(const Table& table) {
   out.lines.push_back(header);
   for (const auto& row : table.rows) {
     std::vector<std::string> line;
+    line.reserve(row.size());
     for (std::size_t i = 0; i < row.size(); ++i) line.push_back(shown(row[i], table.columns[i]));
     out.lines.push_back(line);
   }
@@ -109,10 +110,12 @@ std::string aligned(const Table& table) {
   const Shown s = shown(table);
   const auto line = [&s](const std::vector<std::string>& texts) {
     std::vector<std::string> fields;
+    fields.reserve(s.widths.size());
     for (std::size_t i = 0; i < s.widths.size(); ++i) fields.push_back(padded(texts[i], s.widths[i], s.is_right[i]));
     return trimmed(joined(fields, "  ")) + "\n";
   };
   std::vector<std::string> rules;
+  rules.reserve(s.widths.size());
   for (const std::size_t width : s.widths) rules.emplace_back(width, '-');
   std::string out = line(s.lines[0]) + line(rules);
   for (std::size_t at = 1; at < s.lines.size(); ++at) out += line(s.lines[at]);
@@ -134,10 +137,12 @@ std::string markdown(const Table& table) {
 
 std::string csv(const Table& table) {
   std::vector<std::string> keys;
+  keys.reserve(table.columns.size());
   for (const auto& column : table.columns) keys.push_back(csv_field(column.key));
   std::string out = joined(keys, ",") + "\n";
   for (const auto& row : table.rows) {
     std::vector<std::string> fields;
+    fields.reserve(row.size());
     for (const auto& cell : row) fields.push_back(csv_cell(cell));
     out += joined(fields, ",") + "\n";
   }
