@@ -67,17 +67,19 @@ Section section(const JobSetting& setting, const std::vector<catalog::Chip>& chi
 }
 
 std::vector<std::string> notes(const JobSetting& setting) {
+  const std::string walk =
+      "against the first: what changes as one figure after the other takes this chip's value (compute, memory "
+      "bandwidth, "
+      "link, network, capacity); kernels: what is left, the chip's own timings or layout";
   return {
       fmt::format("{} on {:.0f} GPUs, each chip in its usual cluster at its own best layout", setting.model.id,
                   setting.gpus),
       fmt::format(
-          "rollouts: caches of {:.0f} tokens, experts over {:.0f} GPUs, as many answers at once as pay; rl: rounds "
-          "as DeepSeek-R1-Zero's at answers of 8,500 tokens [assumed]",
+          "rollouts: caches of {:.0f} tokens, experts over {:.0f} GPUs, as many answers at once as pay [assumed]",
           setting.context, setting.expert_gpus),
+      "rl: rounds as DeepSeek-R1-Zero's at answers of 8,500 tokens [assumed]",
       "limited by: the figure of which a tenth more would help most",
-      "against the first: what changes as one figure after the other takes this chip's value (compute, memory "
-      "bandwidth, "
-      "link, network, capacity); kernels: what is left, the chip's own timings or layout",
+      walk,
       "chips to match: the same work in the same time, scaling taken as linear",
   };
 }

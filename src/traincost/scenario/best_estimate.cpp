@@ -18,12 +18,13 @@ std::optional<cost::Estimate> fitting(const cost::Request& request, const calibr
 // Without the published parallelism, but with its batch, format and schedule, the layout is searched.
 cost::Request searched(cost::Request request) {
   const auto layout = cost::published_layout(request.model, request.gpus);
-  if (!layout) return request;
+  auto& published = request.model.published_layout;
+  if (!layout || !published) return request;
   request.schedule = layout->schedule;
   request.dtype = layout->dtype;
-  request.model.published_layout->tensor_par.reset();
-  request.model.published_layout->pipeline_par.reset();
-  request.model.published_layout->expert_par.reset();
+  published->tensor_par.reset();
+  published->pipeline_par.reset();
+  published->expert_par.reset();
   return request;
 }
 

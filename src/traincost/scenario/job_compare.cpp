@@ -193,6 +193,7 @@ std::vector<JobOnChip> compare(const JobSetting& job, const std::vector<catalog:
   std::vector<JobOnChip> rows;
   const Machine* first = nullptr;
   std::vector<Machine> machines;
+  machines.reserve(chips.size());
   for (const auto& chip : chips) machines.push_back({chip, catalog::default_cluster(chip)});
   double first_seconds = 0;
   for (const auto& machine : machines) {
