@@ -43,7 +43,7 @@ ValidationRow predict_row(const RunRow& row, const calibrate::Efficiency& effici
   return out;
 }
 
-constexpr int kRefits = 5;  // iterations from the fit to all families, which one family moves little
+constexpr int kRefits = 3;  // iterations from the fit to all families, which one family moves little
 
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -138,14 +138,16 @@ CrossValidation cross_validate(const std::vector<RunRow>& rows, const calibrate:
   std::vector<ValidationRow> out;
   for (const auto& row : rows)
     out.push_back(predict_row(row, efficiency, without.contains(row.family) ? without.at(row.family) : all));
-  CrossValidation result{.ours = calibrate::validation(std::move(out)), .one_mfu = one_mfu(rows, efficiency)};
+  CrossValidation result{
+      .fitted = all, .ours = calibrate::validation(std::move(out)), .one_mfu = one_mfu(rows, efficiency)};
   result.log_sigma = robust_log_sigma(result.ours);
   return result;
 }
 
 Constants calibrate_steps(const std::vector<RunRow>& rows, const calibrate::Efficiency& efficiency) {
-  Constants constants = fit_constants(rows, efficiency, {});
-  constants.step_log_sigma = cross_validate(rows, efficiency).log_sigma;
+  const auto crossed = cross_validate(rows, efficiency);
+  Constants constants = crossed.fitted;
+  constants.step_log_sigma = crossed.log_sigma;
   return constants;
 }
 

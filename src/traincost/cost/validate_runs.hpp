@@ -26,6 +26,7 @@ calibrate::Validation validate_runs(const std::vector<RunRow>& rows, const calib
 /// (chip, precision, kind), the median of the other families (of the same precision and kind, or of all, where the chip
 /// has none).
 struct CrossValidation {
+  Constants fitted;  // to all families
   calibrate::Validation ours, one_mfu;
   double log_sigma = 0;  // of ln(reported / predicted), robust, over families held out: the model's own error
 };
