@@ -88,7 +88,7 @@ TEST(BadInput, TruncatedTablesAndCalibrationsAreRefused) {
   expect_refused("validate --kernels results/published/kernels.csv --calibration " +
                      scratch_file("cut.json", "{\"surfaces\": [{\"op\""),
                  {"cut.json"});
-  expect_refused("validate", {"--runs or --kernels"});
+  expect_refused("validate", {"--runs, --kernels and --trace"});
 }
 
 TEST(BadInput, AGigabyteOfGarbageIsNotReadToItsEnd) {

@@ -116,9 +116,9 @@ void add_calibrate(CLI::App& app) {
   auto options = std::make_shared<Options>();
   auto* command = add_command(
       app, "calibrate", "Fit efficiency surfaces to kernel timings, or test such fits on what they have not seen.",
-      "  traincost calibrate build/rows --published results/published/kernels.csv -o results/calibration/default.json\n"
+      "  traincost calibrate build/rows --published results/published/kernels.csv -o default.json\n"
       "  traincost calibrate --cross-validate build/rows\n"
-      "  traincost calibrate --steps results/published/runs.csv -o results/calibration/step.json");
+      "  traincost calibrate --steps results/published/runs.csv -o step.json");
   command->add_option("ROWS", options->rows, "row files (CSV), benchmark results (JSON), or folders of them");
   command->add_option("--published", options->published,
                       "published kernel figures (CSV): backward passes, narrow heads, streams");
