@@ -41,6 +41,7 @@ double roofline(const Truth& t) { return std::max(t.load.flops_s, t.load.bytes_s
 
 double constant(const std::vector<Truth>& truths) {
   std::vector<double> ratios;
+  ratios.reserve(truths.size());
   for (const auto& t : truths) ratios.push_back(t.seconds / roofline(t));
   return quantile(ratios, 0.5);
 }

@@ -81,8 +81,7 @@ Bound bind(const Efficiency::Fitted& fitted, const catalog::Chip& chip, Kind kin
   }
   Dtype asked = dtype;
   if (uses_compute(kind) && !is_decode(kind)) {  // a cache keeps its format on any chip
-    const auto rate = catalog::rate(chip, dtype);
-    b.used = asked = rate->used;
+    if (const auto rate = catalog::rate(chip, dtype)) b.used = asked = rate->used;
   }
   take(b, fitted, choose(fitted, as_donor(chip), kind, asked), kind, asked);
   return b;

@@ -14,12 +14,13 @@ bool has_stacked_memory(const catalog::Chip& chip) { return chip.memory_type.sta
 // ln(real / predicted) of one chip's truths under another surface.
 std::vector<double> errors(const Surface& surface, const std::vector<Truth>& truths) {
   std::vector<double> out;
+  out.reserve(truths.size());
   for (const auto& t : truths) out.push_back(std::log(t.seconds / seconds(surface, t.load)));
   return out;
 }
 
 // Root of the mean square with the tails cut: a transfer errs by a bias as much as by scatter.
-double root_mean_square(std::vector<double> values) {
+double root_mean_square(const std::vector<double>& values) {
   if (values.empty()) return 0;
   const double low = quantile(values, 0.05), high = quantile(values, 0.95);
   double sum = 0;

@@ -76,6 +76,7 @@ std::vector<const Surface*> siblings(const Efficiency::Fitted& fitted, Kind kind
   }
   std::ranges::stable_sort(found, {}, &std::pair<double, const Surface*>::first);
   std::vector<const Surface*> out;
+  out.reserve(found.size());
   for (const auto& [d, s] : found) out.push_back(s);
   return out;
 }

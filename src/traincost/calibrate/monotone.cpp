@@ -40,8 +40,8 @@ Coordinates coordinates_of(const Grid& grid, std::size_t node) {
 std::vector<double> log_trend(const Surface& s, const Figures& figures) {
   std::vector<double> out(s.grid.values.size());
   for (std::size_t node = 0; node < out.size(); ++node) {
-    const auto op = *op_at(s.kind, coordinates_of(s.grid, node));
-    out[node] = std::log(seconds(s.trend, load(op, s.dtype, figures, false)));
+    if (const auto op = op_at(s.kind, coordinates_of(s.grid, node)))
+      out[node] = std::log(seconds(s.trend, load(*op, s.dtype, figures, false)));
   }
   return out;
 }

@@ -88,6 +88,7 @@ Trend start(Kind kind, bool with_cast) {
 
 std::vector<const Truth*> sample(const std::vector<Truth>& truths) {
   std::vector<const Truth*> all;
+  all.reserve(truths.size());
   for (const auto& t : truths) all.push_back(&t);
   std::mt19937 random(1);  // fixed: the same rows give the same file
   for (std::size_t i = all.size(); i > 1; --i) std::swap(all[i - 1], all[random() % i]);
@@ -128,6 +129,7 @@ Grid fit_residual_grid(Kind kind, const Trend& trend, const std::vector<Truth>& 
   const auto axes = axes_of(kind);
   if (axes.empty()) return {};
   std::vector<Residual> residuals;
+  residuals.reserve(truths.size());
   for (const auto& t : truths) residuals.push_back({t.load.at, std::log(t.seconds / seconds(trend, t.load))});
   return fit_grid(axes, residuals, kSmoothness);
 }

@@ -48,6 +48,7 @@ Truth merge_shape(const Timed* first, const Timed* last, const Figures& f) {
     if (!is_new) at->second = std::min(at->second, t->row->latency.value);
   }
   std::vector<double> seconds;
+  seconds.reserve(best.size());
   for (const auto& [provider, s] : best) seconds.push_back(s);
   const double fastest = *std::ranges::min_element(seconds);
   const auto& row = *first->row;
@@ -73,8 +74,8 @@ Figures figures(const catalog::Chip& chip, Kind kind, work::Dtype dtype) {
   Figures f;
   f.sm_count = chip.sm_count.value_or(0);
   if (uses_link(kind)) {
-    if (!chip.link_bytes_per_s && !chip.host_bytes_per_s) required(chip.link_bytes_per_s, chip, "link_bytes_per_s");
-    f.link_bytes_per_s = (chip.link_bytes_per_s ? chip.link_bytes_per_s : chip.host_bytes_per_s)->value;
+    const auto& link = chip.link_bytes_per_s ? chip.link_bytes_per_s : chip.host_bytes_per_s;
+    f.link_bytes_per_s = required(link, chip, "link_bytes_per_s");
     return f;
   }
   f.bytes_per_s = required(chip.memory_bytes_per_s, chip, "memory_bytes_per_s");

@@ -40,7 +40,7 @@ class Records {
     }
   }
 
-  std::size_t line() const { return start_line_; }
+  [[nodiscard]] std::size_t line() const { return start_line_; }
 
  private:
   std::string_view field() {

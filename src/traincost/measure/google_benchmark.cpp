@@ -18,7 +18,7 @@ bool is_true(const Json& object, const char* key) {
   if (at == object.end() || at->is_null()) return false;
   if (at->is_boolean()) return at->get<bool>();
   if (at->is_number()) return at->get<double>() != 0;
-  return at->is_string() && *at != "false" && *at != "0" && *at != "";
+  return at->is_string() && *at != "false" && *at != "0" && !at->get_ref<const std::string&>().empty();
 }
 
 double seconds_per(const std::string& unit, const std::string& where) {

@@ -17,15 +17,15 @@ class Fields {
  public:
   Fields(const CsvTable& table, std::size_t row) : table_(table), row_(row) {}
 
-  std::string text(std::string_view name) const {
+  [[nodiscard]] std::string text(std::string_view name) const {
     const auto at = column(table_, name);
     return at ? table_.rows[row_][*at] : std::string{};
   }
-  std::optional<double> number(std::string_view name) const {
+  [[nodiscard]] std::optional<double> number(std::string_view name) const {
     const auto at = column(table_, name);
     return at ? measure::number(table_, row_, *at) : std::nullopt;
   }
-  bool mentions(std::string_view word) const { return text("kernel").find(word) != std::string::npos; }
+  [[nodiscard]] bool mentions(std::string_view word) const { return text("kernel").find(word) != std::string::npos; }
 
  private:
   const CsvTable& table_;

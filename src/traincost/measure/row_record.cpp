@@ -13,28 +13,28 @@ namespace {
 struct Record {
   const RowRecord& record;
 
-  std::string_view text(std::string_view name) const {
+  [[nodiscard]] std::string_view text(std::string_view name) const {
     const auto at = record.columns.find(name);
     return at == record.columns.end() ? std::string_view{} : record.fields[at->second];
   }
   [[noreturn]] void fail(std::string_view name, std::string_view expected) const {
     throw InputError(fmt::format("{}: {} = \"{}\", expected {}", record.where, name, text(name), expected));
   }
-  std::string_view required(std::string_view name) const {
+  [[nodiscard]] std::string_view required(std::string_view name) const {
     const auto value = text(name);
     if (value.empty()) fail(name, "a value");
     return value;
   }
-  double number(std::string_view name) const {
+  [[nodiscard]] double number(std::string_view name) const {
     const auto value = parse_number(required(name));
     if (!value || *value < 0) fail(name, "a finite number that is not negative");
     return *value;
   }
-  double number_or(std::string_view name, double otherwise) const {
+  [[nodiscard]] double number_or(std::string_view name, double otherwise) const {
     return text(name).empty() ? otherwise : number(name);
   }
-  bool flag_or(std::string_view name, bool otherwise) const { return number_or(name, otherwise) != 0; }
-  work::Dtype dtype(std::string_view name) const {
+  [[nodiscard]] bool flag_or(std::string_view name, bool otherwise) const { return number_or(name, otherwise) != 0; }
+  [[nodiscard]] work::Dtype dtype(std::string_view name) const {
     const auto value = work::parse_dtype(required(name));
     if (!value) fail(name, "an element format");
     return *value;
