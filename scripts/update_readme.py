@@ -125,7 +125,8 @@ def errors(validation: dict) -> str:
         if e["n"] == 0:
             return [name, "0", "", "", "", ""]
         figures = [percent(e[key]) for key in ("median_abs_error", "mape", "bias")]
-        return [name, str(e["n"]), *figures, f"{100 * e['coverage90']:.0f}"]
+        covered = "" if e["coverage90"] is None else f"{100 * e['coverage90']:.0f}"
+        return [name, str(e["n"]), *figures, covered]
 
     rows = [row(name, e) for name, e in summary["by_family"].items() if e["n"] > 0]
     rows.append(row("**all**", summary))

@@ -25,7 +25,7 @@ TEST(Validation, SummarisesScoredRowsOnly) {
   EXPECT_NEAR(v.summary.median_abs_error, 0.2, 1e-12);
   EXPECT_NEAR(v.summary.mape, (0.1 + 0.2 + 1.0) / 3, 1e-12);
   EXPECT_NEAR(v.summary.bias, 0.1, 1e-12);
-  EXPECT_NEAR(v.summary.coverage90, 2.0 / 3, 1e-12);
+  EXPECT_NEAR(v.summary.coverage90.value_or(0), 2.0 / 3, 1e-12);
   EXPECT_NEAR(v.by_family.at("a").bias, -0.05, 1e-12);
   EXPECT_EQ(v.by_family.at("b").n, 1u);
 }

@@ -31,20 +31,19 @@ std::optional<double> relative_error(const ValidationRow& row) {
 
 ErrorSummary summarise(const std::vector<ValidationRow>& rows) {
   std::vector<double> errors, sizes;
-  std::size_t covered = 0;
+  std::size_t covered = 0, bounded = 0;
   for (const auto& row : rows) {
     const auto error = relative_error(row);
     if (!error) continue;
     errors.push_back(*error);
     sizes.push_back(std::abs(*error));
     covered += is_covered(row) ? 1 : 0;
+    bounded += row.low && row.high ? 1 : 0;
   }
   if (errors.empty()) return {};
-  return {.n = errors.size(),
-          .median_abs_error = median(sizes),
-          .mape = mean(sizes),
-          .bias = median(errors),
-          .coverage90 = static_cast<double>(covered) / static_cast<double>(errors.size())};
+  ErrorSummary out{.n = errors.size(), .median_abs_error = median(sizes), .mape = mean(sizes), .bias = median(errors)};
+  if (bounded > 0) out.coverage90 = static_cast<double>(covered) / static_cast<double>(bounded);
+  return out;
 }
 
 Validation validation(std::vector<ValidationRow> rows) {

@@ -25,7 +25,7 @@ std::optional<double> relative_error(const ValidationRow& row);
 struct ErrorSummary {
   std::size_t n = 0;  // scored
   double median_abs_error = 0, mape = 0 /* mean |error| */, bias = 0 /* median error */;
-  double coverage90 = 0;  // share of reported figures inside [low, high]
+  std::optional<double> coverage90;  // share of reported figures inside [low, high], of rows that have one
 };
 
 struct Validation {

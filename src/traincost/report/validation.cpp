@@ -37,12 +37,12 @@ Json errors_json(const ErrorSummary& e) {
           {"median_abs_error", e.median_abs_error},
           {"mape", e.mape},
           {"bias", e.bias},
-          {"coverage90", e.coverage90}};
+          {"coverage90", known(e.coverage90)}};
 }
 
 std::string json_text(const Validation& v, const std::vector<NamedErrors>& others) {
   Json summary{{"n", v.summary.n},           {"skipped", v.skipped},   {"median_abs_error", v.summary.median_abs_error},
-               {"mape", v.summary.mape},     {"bias", v.summary.bias}, {"coverage90", v.summary.coverage90},
+               {"mape", v.summary.mape},     {"bias", v.summary.bias}, {"coverage90", known(v.summary.coverage90)},
                {"by_family", Json::object()}};
   for (const auto& [family, errors] : v.by_family) summary["by_family"][family] = errors_json(errors);
   Json out{{"rows", rows_json(v)}, {"summary", summary}};
@@ -71,7 +71,7 @@ Table rows_table(const Validation& v) {
 
 std::vector<Cell> errors_row(const std::string& name, const ErrorSummary& e) {
   if (e.n == 0) return {name, 0.0, Cell{}, Cell{}, Cell{}, Cell{}};
-  return {name, static_cast<double>(e.n), e.median_abs_error, e.mape, e.bias, e.coverage90};
+  return {name, static_cast<double>(e.n), e.median_abs_error, e.mape, e.bias, cell(e.coverage90)};
 }
 
 }  // namespace
