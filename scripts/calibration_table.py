@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Write the table of results/calibration/README.md from the output of `traincost calibrate --cross-validate`.
 
-build/release/traincost calibrate --cross-validate build/rows --format csv > results/calibration/cross_validation.csv
-scripts/calibration_table.py
+The commands stand in that README.
 """
 
 import csv

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ namespace traincost::app {
 namespace {
 
 struct Options {
-  std::vector<std::string> rows;
+  std::vector<std::string> rows, only;
   std::string published, steps, out;
   bool cross_validate = false;
   report::Format format = report::Format::table;
@@ -53,6 +54,20 @@ void tell_quarantine(const measure::Screened& screened) {
       break;
     }
   }
+}
+
+// The rows of the named operations; all of them when none is named.
+std::vector<measure::Row> only(std::vector<measure::Row> rows, const std::vector<std::string>& names) {
+  if (names.empty()) return rows;
+  std::set<calibrate::Kind> kinds;
+  for (const auto& name : names) {
+    const auto kind = calibrate::parse_kind(name);
+    if (!kind)
+      throw InputError(fmt::format("--only: '{}', expected an operation (gemm, attention, moe_mlp, ...)", name));
+    kinds.insert(*kind);
+  }
+  std::erase_if(rows, [&](const measure::Row& row) { return !kinds.contains(calibrate::kind_of(row.op)); });
+  return rows;
 }
 
 // The chips whose transfer among themselves the acceptance of the calibration asks for.
@@ -99,7 +114,7 @@ void run(const Options& options) {
   if (options.cross_validate == !options.out.empty())
     throw InputError("calibrate: expected either --cross-validate or -o FILE");
   const auto published = options.published.empty() ? measure::Published{} : measure::read_published(options.published);
-  auto screened = measure::screen(read_all(options.rows), catalog::chips());
+  auto screened = measure::screen(only(read_all(options.rows), options.only), catalog::chips());
   tell_quarantine(screened);
   if (options.cross_validate) {
     print(report::render(cross_validation(calibrate::merge(screened.rows, catalog::chips())), options.format));
@@ -127,6 +142,8 @@ void add_calibrate(CLI::App& app) {
   command->add_option("-o,--out", options->out, "file to write");
   command->add_flag("--cross-validate", options->cross_validate,
                     "leave out shapes, then chips; print errors beside one constant per operation and format");
+  command->add_option("--only", options->only, "operations to take: gemm,attention,attention_mla,moe_mlp,...")
+      ->delimiter(',');
   add_format(*command, options->format);
   command->callback([options] { run(*options); });
 }
