@@ -19,7 +19,7 @@ double median(std::vector<double> values) {
 }
 
 bool is_covered(const ValidationRow& row) {
-  return row.low && row.high && *row.low <= *row.reported && *row.reported <= *row.high;
+  return row.low && row.high && row.reported && *row.low <= *row.reported && *row.reported <= *row.high;
 }
 
 }  // namespace

@@ -106,7 +106,7 @@ Choice choose(const Request& r, const calibrate::ChipEfficiency& efficiency, std
   base.global_batch = global_batch_of(r, base.seq_len);
   base = with_request(base, r);
   use_format_of_chip(base, r.chip, assumptions);
-  if (!published) return searched(r, base, efficiency);
+  if (!published || !r.model.published_layout) return searched(r, base, efficiency);
   if (has_layout(r)) return {base, "published, changed as asked"};
   if (!why_impossible(base, r.model) && fits(memory(job_of(r, base)), r.chip))
     return {base, fmt::format("published: {}", r.model.published_layout->source)};

@@ -31,12 +31,12 @@ class Fields {
  public:
   Fields(const measure::CsvTable& table, std::size_t row) : table_(table), row_(row) {}
 
-  std::string text(std::string_view name) const {
+  [[nodiscard]] std::string text(std::string_view name) const {
     const auto at = measure::column(table_, name);
     return at ? table_.rows[row_][*at] : "";
   }
   // Text such as "unknown(>=1)" counts as blank.
-  std::optional<double> figure(std::string_view name) const {
+  [[nodiscard]] std::optional<double> figure(std::string_view name) const {
     const auto value = measure::parse_number(text(name));
     if (value && *value < 0) throw Skip{fmt::format("{} = {} is negative", name, *value)};
     return value;
