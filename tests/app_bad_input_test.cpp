@@ -25,7 +25,7 @@ void expect_refused(const std::string& arguments, const std::vector<std::string>
 
 // A file of `bytes` bytes that begins as `text`; the rest is a hole that reads as zeros.
 std::string huge_file(const std::string& name, const std::string& text) {
-  const std::string path = scratch_file(name, text);
+  std::string path = scratch_file(name, text);
   std::filesystem::resize_file(path, kGigabyte);
   return path;
 }
@@ -103,12 +103,16 @@ TEST(BadInput, AGigabyteOfGarbageIsNotReadToItsEnd) {
 }
 
 TEST(BadInput, FoldersAndMissingFilesAreRefused) {
-  for (const std::string path : {std::string("/"), scratch(), std::string("nosuchfile")}) {
+  const std::vector<std::string> paths{"/", scratch(), "nosuchfile"};
+  for (const auto& path : paths) {
     expect_refused("chips --chip-file " + path, {path});
     expect_refused("models --model-file " + path, {path});
     expect_refused("validate --kernels " + path, {path});
     expect_refused("validate --runs " + path, {path});
-    expect_refused(kRun + "--chip h800 --calibration " + path, {path});
+    std::string command = kRun;
+    command += "--chip h800 --calibration ";
+    command += path;
+    expect_refused(command, {path});
   }
 }
 

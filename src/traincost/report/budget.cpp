@@ -28,7 +28,7 @@ Table basis_record(const Estimate& e) {
   Table record{.rows = {{}}};
   const auto add = [&record](const std::string& name, const std::string& words) {
     record.columns.push_back({name, name});
-    record.rows.front().push_back(words);
+    record.rows.front().emplace_back(words);
   };
   add("layout", describe(e.job.layout));
   add("", e.layout_basis);
