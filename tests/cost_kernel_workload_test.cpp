@@ -9,7 +9,7 @@
 namespace traincost::cost {
 namespace {
 
-Workload of(KernelRow row) { return workload(row); }
+Workload of(const KernelRow& row) { return workload(row); }
 
 TEST(KernelWorkload, AGemmCountsTwoFlopsPerProduct) {
   const auto w = of({.op_family = "gemm_dense_fp8", .dtype = "fp8_e4m3->bf16", .m = 64, .n = 2112, .k = 7168});

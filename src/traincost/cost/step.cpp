@@ -15,7 +15,6 @@ namespace traincost::cost {
 namespace {
 
 using calibrate::Origin;
-using catalog::Model;
 using units::Bytes;
 using units::Seconds;
 using work::CollectiveKind;
