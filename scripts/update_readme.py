@@ -9,6 +9,7 @@ import argparse
 import csv
 import json
 import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -147,30 +148,20 @@ def trace(validation: dict) -> str:
 
 
 def cross_validation(path: Path) -> str:
-    def shown(field: str) -> str:
-        return f"{float(field):.1f}" if "." in field else field
-
+    """A line for each test, operation and format over all chips; the chips stand in results/calibration/README.md."""
+    groups: dict[tuple[str, str, str], list[dict]] = {}
     with path.open() as file:
-        rows = list(csv.DictReader(file))
-    figures = ["shapes", "median_percent", "p90_percent", "one_constant_median_percent"]
-    return table(
-        [
-            "left out",
-            "chip",
-            "operation",
-            "format",
-            "predicted from",
-            "shapes",
-            "median, %",
-            "p90, %",
-            "one constant, %",
-        ],
-        [
-            [r["test"], r["chip"], r["kind"], r["dtype"], r["from"], *(shown(r[figure]) for figure in figures)]
-            for r in rows
-        ],
-        numbers_from=5,
-    )
+        for row in csv.DictReader(file):
+            groups.setdefault((row["test"], row["kind"], row["dtype"]), []).append(row)
+    rows = []
+    for (test, kind, dtype), chips in groups.items():
+        medians = [float(row["median_percent"]) for row in chips]
+        constants = [float(row["one_constant_median_percent"]) for row in chips]
+        middle, worst = statistics.median(medians), max(chips, key=lambda row: float(row["median_percent"]))
+        figures = [str(len(chips)), f"{middle:.1f}", f"{max(medians):.1f} ({worst['chip']})"]
+        rows.append([test, kind, dtype, *figures, f"{statistics.median(constants):.1f}"])
+    header = ["left out", "operation", "format", "chips", "median error, %", "worst chip, %", "one constant, %"]
+    return table(header, rows, numbers_from=3)
 
 
 def program(path: Path, *arguments: str) -> dict:
