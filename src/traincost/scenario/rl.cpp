@@ -117,21 +117,20 @@ RlRange open_range(const RlRun& base, const Server& base_server, double train_fl
 
 RlRun r1_zero() {
   RlRun run{.name = "DeepSeek-R1-Zero"};
-  // Steps, mean length, limit. Lengths read off the figure of the response length by step.
+  // Steps, mean length, limit. Lengths as remembered from the report's figure of length by step.
   constexpr double kRows[][3] = {{1000, 1200, 32768}, {1000, 2200, 32768},  {2000, 3800, 32768}, {2000, 6000, 32768},
                                  {2200, 8500, 32768}, {1100, 12000, 65536}, {1100, 15000, 65536}};
   for (const auto& row : kRows)
     run.phases.push_back({.steps = row[0], .lengths = {.mean = row[1], .log_sigma = 0.8, .limit = row[2]}});
   run.sources = {
       "512 H800 (64 nodes of 8); 32 questions x 16 answers a step; rounds of 8,192 answers; 10,400 steps; answers up "
-      "to "
-      "32,768 tokens, 65,536 after step 8,200 [fact: arXiv 2501.12948 v2]",
+      "to 32,768 tokens, 65,536 after step 8,200 [fact: arXiv 2501.12948 v2]",
       "expert parallelism and self-speculation with the MTP module in the rollouts [fact: the same]; 1.8 tokens a step "
       "[fact: arXiv 2412.19437, 5.4.3]",
-      "mean answer 1,200 to 15,000 tokens over the steps [estimated: read off the published figure]",
+      "mean answer 1,200 to 15,000 tokens over the steps [estimated: from memory of the report's figure of length by "
+      "step, not read again]",
       "spread of the lengths (log sigma 0.8), prompts of 300 tokens, experts over 64 GPUs, 60 s a round for scoring "
-      "and "
-      "for loading and unloading models [assumed: not published]",
+      "and for loading and unloading models [assumed: not published]",
   };
   return run;
 }

@@ -29,7 +29,7 @@ struct RlRun {
   double scored_passes = 2;             // forward passes beside training: old policy and reference
   double switch_seconds = 60;           // a round: scoring not hidden, loading and unloading of models
   std::vector<LengthPhase> phases;
-  std::vector<std::string> sources;  // one line per figure: stated, read off a chart, or assumed
+  std::vector<std::string> sources;  // one line per figure: stated, estimated, or assumed
 };
 
 struct RoundCost {
