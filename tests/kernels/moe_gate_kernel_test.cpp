@@ -137,7 +137,8 @@ TEST_P(Schedules, BackwardEqualsTheReference) {
 }
 
 TEST_P(Schedules, BiasUpdateEqualsTheReference) {
-  for (const int num_experts : {1, 8, 61, 256, 511, 512}) {
+  for (const int num_experts :
+       {1, 2, 3, 7, 8, 13, 16, 31, 32, 33, 60, 64, 72, 96, 127, 128, 160, 255, 256, 257, 384, 511, 512}) {
     Random random(static_cast<std::uint64_t>(num_experts));
     std::vector<int> load(static_cast<std::size_t>(num_experts));
     for (int& count : load) count = random.below(5);
