@@ -100,7 +100,7 @@ TEST(Fit, WithoutAnyTimingOfTheKindTheDataSheetSpeaks) {
 TEST(Fit, SaysWhichFigureIsMissing) {
   const auto efficiency = fitted().on(kChips[0]);
   try {
-    efficiency.time(work::Collective{.bytes = 1e6, .gpus = 8}, Dtype::bf16);
+    (void)efficiency.time(work::Collective{.bytes = 1e6, .gpus = 8}, Dtype::bf16);
     FAIL() << "no link, yet a time";
   } catch (const InputError& error) {
     EXPECT_STREQ(error.what(), "chip first: link_bytes_per_s is unknown, but the operation needs it");
