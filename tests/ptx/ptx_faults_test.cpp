@@ -158,7 +158,7 @@ class GemmFaults : public testing::Test {
   }
   std::string run(Gemm fault, const Options& options, int* errors = nullptr) {
     const DeviceArray<__nv_bfloat16> da(a), db(b);
-    const DeviceArray<float> c(16 * 32);
+    const DeviceArray<float> c(std::size_t{16} * 32);
     std::string text =
         fault_of(options, [&] { launch_gemm(fault, da.data(), db.data(), c.data(), static_cast<int>(kK), nullptr); });
     if (errors != nullptr) *errors = wrong(c.host());
