@@ -25,13 +25,13 @@ std::vector<work::Op> ops() {
       work::Stream{.bytes = 1e9},
       work::Quantize{.m = 4096, .k = 7168}};
   for (const bool is_combine : {false, true})
-    all.push_back(work::MoeExchange{
+    all.emplace_back(work::MoeExchange{
         .tokens = 4096, .hidden = 7168, .topk = 8, .num_experts = 256, .gpus = 8, .is_combine = is_combine});
   for (int kind = 0; kind < 5; ++kind)
-    all.push_back(work::Collective{.kind = static_cast<work::CollectiveKind>(kind), .bytes = 1e8, .gpus = 8});
+    all.emplace_back(work::Collective{.kind = static_cast<work::CollectiveKind>(kind), .bytes = 1e8, .gpus = 8});
   auto backward = std::get<work::Attention>(all[1]);
   backward.pass = work::Pass::backward;
-  all.push_back(backward);
+  all.emplace_back(backward);
   return all;
 }
 
