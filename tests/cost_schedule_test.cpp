@@ -63,7 +63,7 @@ TEST(Schedule, DualPipeHasTheBubbleOfItsPaper) {
     for (const int m : {2 * stages, 4 * stages, 20 * stages}) {
       const auto t =
           simulate({.schedule = Schedule::dual_pipe, .stages = stages, .micro_batches = m}, uniform(stages, 1));
-      EXPECT_NEAR(t.bubble.value, (stages / 2 - 1) * (kPair + kBackward - 3 * kWeight), 1e-9)
+      EXPECT_NEAR(t.bubble.value, (stages / 2.0 - 1) * (kPair + kBackward - 3 * kWeight), 1e-9)
           << stages << " stages, " << m;
       const double work = t.forward.value + t.input_grad.value + t.weight_grad.value + t.forward_and_backward.value;
       EXPECT_NEAR(work, m * (kForward + kBackward), 1e-6) << "every micro-batch runs forward and backward once";
