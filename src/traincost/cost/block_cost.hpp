@@ -1,0 +1,48 @@
+#pragma once
+
+#include <array>
+
+#include <traincost/cost/layer.hpp>
+#include <traincost/cost/pricing.hpp>
+
+namespace traincost::cost {
+
+/// Seconds of a list of kernels by role.
+struct Tally {
+  std::array<units::Seconds, kRoles> by_role{};
+  std::array<double, kRoles> transfer_error{};  // seconds x log_sigma of kernels that were not measured on the chip
+  std::array<calibrate::Origin, kRoles> origin{};
+  double launches = 0;
+
+  [[nodiscard]] units::Seconds total() const;
+  void add(const Tally& other, double times = 1);
+};
+
+/// The four passes of a block, and the communication that belongs to each.
+struct BlockCost {
+  Tally forward, recomputed, input_grad, weight_grad;
+  units::Seconds tensor_forward, tensor_backward;  // tensor-parallel collectives, exposed part
+  units::Seconds context_forward, context_backward;
+  units::Seconds expert_forward, expert_backward;  // all-to-all, whole
+  units::Seconds gather_forward, gather_backward;  // ZeRO-3 parameter gathering and gradient scattering, exposed part
+  units::Seconds host_forward, host_backward;      // waiting for launches
+
+  void add(const BlockCost& other, double times = 1);
+};
+
+/// What a pipeline is made of. `dense` or `experts` is empty where the model has no such layer.
+struct Blocks {
+  BlockCost embedding, dense, experts, head;
+};
+Blocks block_costs(const Pricing& pricing);
+BlockCost layer_cost(const Pricing& pricing, bool has_experts);
+
+/// A block as its pipeline sees it.
+struct BlockTimes {
+  units::Seconds forward, input_grad, weight_grad;  // without the all-to-all
+  units::Seconds expert_forward, expert_backward;   // all-to-all, whole
+  units::Seconds kernels;                           // of them, computing
+};
+BlockTimes block_times(const BlockCost& cost);
+
+}  // namespace traincost::cost

@@ -1,0 +1,56 @@
+#include <traincost/cost/update.hpp>
+
+#include <algorithm>
+
+#include <traincost/cost/memory.hpp>
+#include <traincost/cost/network.hpp>
+
+namespace traincost::cost {
+namespace {
+
+using units::Bytes;
+using units::Seconds;
+using work::CollectiveKind;
+
+constexpr double kParameterBytes = 2;
+// Adam per parameter: gradient, master copy and two moments read (16), the latter three written (12), the 2-byte copy
+// written (2); the gradient read for its norm and cleared (8).
+constexpr double kAdamBytes = 38;
+
+Seconds gradient_seconds(const Pricing& pricing, const LocalParameters& params) {
+  const Layout& l = pricing.job.layout;
+  if (l.sharding == Sharding::zero3) return {};
+  const Network network(pricing.job.cluster, pricing.job.chip, pricing.efficiency, pricing.constants);
+  const double gradient_bytes = l.dtype == work::Dtype::fp16 ? 2 : 4;
+  const auto sum = [&](double count, const Group& group) {
+    const Bytes gradients{count * gradient_bytes};
+    if (l.sharding == Sharding::none) return network.collective(CollectiveKind::all_reduce, gradients, group).seconds;
+    return network.collective(CollectiveKind::reduce_scatter, gradients, group).seconds +
+           network.collective(CollectiveKind::all_gather, Bytes{count * kParameterBytes}, group).seconds;
+  };
+  return sum(params.dense, data_group(l, pricing.job.cluster)) +
+         sum(params.experts, expert_data_group(l, pricing.job.cluster));
+}
+
+Seconds optimizer_seconds(const Pricing& pricing, const LocalParameters& params) {
+  const Layout& l = pricing.job.layout;
+  const bool is_sharded = l.sharding != Sharding::none;
+  const double dense = params.dense / (is_sharded ? data_par(l) * l.context_par : 1);
+  const double experts = params.experts / (is_sharded ? std::max(1.0, l.gpus / (l.pipeline_par * l.expert_par)) : 1);
+  return pricing.efficiency.time(work::Stream{kAdamBytes * (dense + experts)}, work::Dtype::fp32).seconds;
+}
+
+}  // namespace
+
+UpdateCost update_cost(const Pricing& pricing) {
+  const auto params = local_parameters(pricing.job);
+  return {.gradients = gradient_seconds(pricing, params), .optimizer = optimizer_seconds(pricing, params)};
+}
+
+Seconds exposed_gradients(const Pricing& pricing, Seconds whole, Seconds last_backward) {
+  if (!pricing.job.stack.overlaps_data_par) return whole;
+  return units::max(whole - last_backward, Seconds{}) +
+         units::min(whole, last_backward) * pricing.constants.data_exposed;
+}
+
+}  // namespace traincost::cost

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <traincost/cost/pricing.hpp>
+
+namespace traincost::cost {
+
+/// What follows the last micro-batch, once a step.
+struct UpdateCost {
+  units::Seconds gradients;  // their sum over the data-parallel ranks, whole
+  units::Seconds optimizer;
+};
+UpdateCost update_cost(const Pricing& pricing);
+
+/// What is left of the gradients' sum behind the backward of the last micro-batch, where the software can overlap.
+units::Seconds exposed_gradients(const Pricing& pricing, units::Seconds whole, units::Seconds last_backward);
+
+}  // namespace traincost::cost
