@@ -14,8 +14,8 @@ constexpr double kRounding = 1e-6;
 
 }  // namespace
 
-StepTotal step_total(const Pricing& pricing, const PipelineCost& pipeline, const UpdateCost& update) {
-  StepTotal total{.pipeline = pipeline.times.makespan,
+StepTotal step_total(const Pricing& pricing, const PipelineSums& pipeline, const UpdateCost& update) {
+  StepTotal total{.pipeline = pipeline.makespan,
                   .gradients = exposed_gradients(pricing, update.gradients, pipeline.last_backward),
                   .optimizer = update.optimizer};
   const double nodes = std::max(1.0, pricing.job.layout.gpus / pricing.job.cluster.gpus_per_node);
@@ -23,20 +23,19 @@ StepTotal step_total(const Pricing& pricing, const PipelineCost& pipeline, const
   return total;
 }
 
-BlockCost busy_blocks(const Pricing& pricing, const Blocks& blocks, const PipelineCost& pipeline) {
-  const auto chunks = chunk_layers(pricing.job.model, pricing.job.layout);
-  const int stages = pipeline.shape.stages;
+BlockCost busy_blocks(const Blocks& blocks, const PipelineCost& pipeline) {
+  const auto& plan = pipeline.plan;
   BlockCost busy;
   const auto spend = [&](int stage, double micro_batches) {
-    const auto layers = stage_layers(chunks, stages, stage);
+    const auto& layers = plan.chunks.stages[stage];
     if (layers.has_embedding) busy.add(blocks.embedding, micro_batches);
     busy.add(blocks.dense, layers.dense * micro_batches);
     busy.add(blocks.experts, layers.experts * micro_batches);
     if (layers.has_head) busy.add(blocks.head, micro_batches);
   };
   const double share = pipeline.is_mirrored ? 0.5 : 1;
-  spend(pipeline.times.stage, pipeline.shape.micro_batches * share);
-  if (pipeline.is_mirrored) spend(stages - 1 - pipeline.times.stage, pipeline.shape.micro_batches * share);
+  spend(pipeline.times.stage, plan.shape.micro_batches * share);
+  if (pipeline.is_mirrored) spend(plan.shape.stages - 1 - pipeline.times.stage, plan.shape.micro_batches * share);
   return busy;
 }
 

@@ -14,10 +14,10 @@ struct StepTotal {
   units::Seconds stragglers;  // and contention, growing with the nodes
   [[nodiscard]] units::Seconds seconds() const { return pipeline + gradients + optimizer + stragglers; }
 };
-StepTotal step_total(const Pricing& pricing, const PipelineCost& pipeline, const UpdateCost& update);
+StepTotal step_total(const Pricing& pricing, const PipelineSums& pipeline, const UpdateCost& update);
 
 /// What the busiest stage did, block by block. A mirrored stage counts as half of each of its two positions.
-BlockCost busy_blocks(const Pricing& pricing, const Blocks& blocks, const PipelineCost& pipeline);
+BlockCost busy_blocks(const Blocks& blocks, const PipelineCost& pipeline);
 
 /// The parts of the step; they sum to it.
 std::vector<Part> bill(const BlockCost& busy, const PipelineCost& pipeline, const StepTotal& total);

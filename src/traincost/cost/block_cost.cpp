@@ -27,39 +27,41 @@ double power_shortage(const catalog::Chip& chip) {
   return std::max(0.0, kComfortable * rate->flops_per_s.value / watts->value - 1);
 }
 
-class BlockPricer {
+// Prices what is the same whatever is recomputed and however parameters are sharded.
+class PartsPricer {
  public:
-  explicit BlockPricer(const Pricing& p)
+  explicit PartsPricer(const Pricing& p)
       : job_(p.job),
-        l_(p.job.layout),
         efficiency_(p.efficiency),
         constants_(p.constants),
         network_(p.job.cluster, p.job.chip, p.efficiency, p.constants),
-        host_{constants_.host_seconds * (1 + constants_.host_yearly_gain * (kTablesYear - job_.stack.year))},
         throttle_(1 + constants_.throttle * power_shortage(job_.chip)),
-        slowdown_(constants_.compute_slowdown * (1 + constants_.yearly_gain * (kTablesYear - job_.stack.year))) {}
+        slowdown_(constants_.compute_slowdown * (1 + constants_.yearly_gain * (kTablesYear - job_.stack.year))) {
+    job_.layout.recompute = Recompute::selective;  // lists what can run again
+    job_.layout.recompute_share = 1;
+  }
 
-  [[nodiscard]] BlockCost block(const Block& block) const;
-  [[nodiscard]] BlockCost layer(bool has_experts) const;
+  [[nodiscard]] BlockParts layer(bool has_experts) const;
+  [[nodiscard]] BlockParts embedding() const { return parts(embedding_block(job_, constants_)); }
+  [[nodiscard]] BlockParts head() const;
 
  private:
   [[nodiscard]] Tally tally(const std::vector<Kernel>& kernels) const;
-  void add_tensor_communication(BlockCost& cost, bool has_experts) const;
-  void add_context_communication(BlockCost& cost) const;
-  void add_expert_communication(BlockCost& cost) const;
-  void add_parameter_gathering(BlockCost& cost, bool has_experts) const;
+  [[nodiscard]] BlockParts parts(const Block& block) const;
+  [[nodiscard]] Seconds tensor_collectives(bool has_experts) const;
+  [[nodiscard]] Seconds context_gather() const;
+  void add_expert_exchange(BlockParts& parts) const;
 
-  const Job& job_;
-  const Layout& l_;
+  Job job_;
+  const Layout& l_ = job_.layout;
   const calibrate::ChipEfficiency& efficiency_;
   const Constants& constants_;
   Network network_;
-  Seconds host_;     // per launch
   double throttle_;  // of products, under the power limit
   double slowdown_;  // of every kernel in this step against the same kernel alone in the tables
 };
 
-Tally BlockPricer::tally(const std::vector<Kernel>& kernels) const {
+Tally PartsPricer::tally(const std::vector<Kernel>& kernels) const {
   Tally result;
   for (const auto& kernel : kernels) {
     const auto timing = efficiency_.time(kernel.op, kernel.dtype);
@@ -74,21 +76,17 @@ Tally BlockPricer::tally(const std::vector<Kernel>& kernels) const {
   return result;
 }
 
-BlockCost BlockPricer::block(const Block& block) const {
-  BlockCost cost{.forward = tally(block.forward),
-                 .recomputed = tally(block.recomputed),
-                 .input_grad = tally(block.input_grad),
-                 .weight_grad = tally(block.weight_grad)};
-  const auto waiting = [&](double launches, Seconds busy) { return units::max(Seconds{}, host_ * launches - busy); };
-  cost.host_forward = waiting(cost.forward.launches + block.small_launches_forward, cost.forward.total());
-  cost.host_backward = waiting(
-      cost.recomputed.launches + cost.input_grad.launches + cost.weight_grad.launches + block.small_launches_backward,
-      cost.recomputed.total() + cost.input_grad.total() + cost.weight_grad.total());
-  return cost;
+BlockParts PartsPricer::parts(const Block& block) const {
+  return {.forward = tally(block.forward),
+          .replayed = tally(block.recomputed),
+          .input_grad = tally(block.input_grad),
+          .weight_grad = tally(block.weight_grad),
+          .small_launches_forward = block.small_launches_forward,
+          .small_launches_backward = block.small_launches_backward};
 }
 
-void BlockPricer::add_tensor_communication(BlockCost& cost, bool has_experts) const {
-  if (l_.tensor_par <= 1) return;
+Seconds PartsPricer::tensor_collectives(bool has_experts) const {
+  if (l_.tensor_par <= 1) return {};
   const Bytes bytes{micro_batch_tokens(l_) * job_.model.hidden * kActivationBytes};
   const Group group = tensor_group(l_, job_.cluster);
   // A pair of collectives around attention and one around the feed-forward; experts exchange tokens instead, unless
@@ -101,25 +99,20 @@ void BlockPricer::add_tensor_communication(BlockCost& cost, bool has_experts) co
            network_.collective(CollectiveKind::reduce_scatter, bytes, group).seconds;
   else
     pair = network_.collective(CollectiveKind::all_reduce, bytes, group).seconds;
-  const double exposed = job_.stack.overlaps_tensor_par ? constants_.tensor_exposed : 1;
-  const double backward_pairs = pairs * (1 + fully_recomputed(l_));
-  cost.tensor_forward = pair * pairs * exposed;
-  cost.tensor_backward = pair * backward_pairs * exposed;
+  return pair * pairs * (job_.stack.overlaps_tensor_par ? constants_.tensor_exposed : 1);
 }
 
-void BlockPricer::add_context_communication(BlockCost& cost) const {
-  if (l_.context_par <= 1) return;
+Seconds PartsPricer::context_gather() const {
+  if (l_.context_par <= 1) return {};
   const auto& m = job_.model;
   const double kv_heads = m.attention == catalog::AttentionKind::mla ? m.heads : m.kv_heads;
   const Bytes bytes{l_.micro_batch * l_.seq_len * kv_heads / l_.tensor_par * (m.head_dim + m.v_head_dim) *
                     kActivationBytes};
-  const Seconds gather =
-      network_.collective(CollectiveKind::all_gather, bytes, context_group(l_, job_.cluster)).seconds;
-  cost.context_forward = gather * constants_.tensor_exposed;
-  cost.context_backward = 2 * gather * constants_.tensor_exposed;
+  return network_.collective(CollectiveKind::all_gather, bytes, context_group(l_, job_.cluster)).seconds *
+         constants_.tensor_exposed;
 }
 
-void BlockPricer::add_expert_communication(BlockCost& cost) const {
+void PartsPricer::add_expert_exchange(BlockParts& parts) const {
   if (l_.expert_par <= 1) return;
   const auto& m = job_.model;
   work::MoeExchange exchange{.tokens = expert_tokens(l_),
@@ -135,34 +128,77 @@ void BlockPricer::add_expert_communication(BlockCost& cost) const {
   // Tokens travel in fp8 to the experts where the products are fp8 and the exchange library can; gradients in bf16.
   const auto dispatch = job_.stack.dedups_expert_par ? l_.dtype : work::Dtype::bf16;
   const auto bf16 = work::Dtype::bf16;
-  cost.expert_forward = seconds(false, dispatch) + seconds(true, bf16);
-  cost.expert_backward = seconds(false, bf16) + seconds(true, bf16);
-  cost.expert_backward += cost.expert_forward * fully_recomputed(l_);
+  parts.expert_forward = seconds(false, dispatch) + seconds(true, bf16);
+  parts.expert_backward = seconds(false, bf16) + seconds(true, bf16);
 }
 
-void BlockPricer::add_parameter_gathering(BlockCost& cost, bool has_experts) const {
-  if (l_.sharding != Sharding::zero3) return;
-  const auto params = layer_parameters(job_, has_experts);
-  const Bytes bytes{kActivationBytes * (params.dense + params.experts)};
-  const Group group = data_group(l_, job_.cluster);
-  const Seconds gather = network_.collective(CollectiveKind::all_gather, bytes, group).seconds;
-  const Seconds scatter = network_.collective(CollectiveKind::reduce_scatter, bytes, group).seconds;
+BlockParts PartsPricer::layer(bool has_experts) const {
+  BlockParts result = parts(layer_block(job_, has_experts, constants_));
+  result.tensor = tensor_collectives(has_experts);
+  result.context_gather = context_gather();
+  if (has_experts) add_expert_exchange(result);
+  result.parameters = layer_parameters(job_, has_experts);
+  return result;
+}
+
+BlockParts PartsPricer::head() const {
+  BlockParts result = parts(head_block(job_, constants_));
+  result.can_replay = false;
+  return result;
+}
+
+Tally scaled(const Tally& tally, double times) {
+  Tally result;
+  result.add(tally, times);
+  return result;
+}
+
+void add_parameter_gathering(const Pricing& pricing, const BlockParts& parts, BlockCost& cost) {
+  const auto& job = pricing.job;
+  if (job.layout.sharding != Sharding::zero3) return;
+  const Bytes bytes{kActivationBytes * (parts.parameters.dense + parts.parameters.experts)};
+  const Group group = data_group(job.layout, job.cluster);
+  const Network network(job.cluster, job.chip, pricing.efficiency, pricing.constants);
+  const Seconds gather = network.collective(CollectiveKind::all_gather, bytes, group).seconds;
+  const Seconds scatter = network.collective(CollectiveKind::reduce_scatter, bytes, group).seconds;
   const auto exposed = [&](Seconds communication, Seconds compute) {
-    if (!job_.stack.overlaps_data_par) return communication;
+    if (!job.stack.overlaps_data_par) return communication;
     return units::max(communication - compute, Seconds{}) +
-           units::min(communication, compute) * constants_.data_exposed;
+           units::min(communication, compute) * pricing.constants.data_exposed;
   };
   cost.gather_forward = exposed(gather, cost.forward.total());
   cost.gather_backward =
       exposed(gather + scatter, cost.recomputed.total() + cost.input_grad.total() + cost.weight_grad.total());
 }
 
-BlockCost BlockPricer::layer(bool has_experts) const {
-  BlockCost cost = block(layer_block(job_, has_experts, constants_));
-  add_tensor_communication(cost, has_experts);
-  add_context_communication(cost);
-  if (has_experts) add_expert_communication(cost);
-  add_parameter_gathering(cost, has_experts);
+void add_host(const Pricing& pricing, const BlockParts& parts, BlockCost& cost) {
+  const auto& c = pricing.constants;
+  const Seconds per_launch{c.host_seconds * (1 + c.host_yearly_gain * (kTablesYear - pricing.job.stack.year))};
+  const auto waiting = [&](double launches, Seconds busy) {
+    return units::max(Seconds{}, per_launch * launches - busy);
+  };
+  cost.host_forward = waiting(cost.forward.launches + parts.small_launches_forward, cost.forward.total());
+  cost.host_backward = waiting(
+      cost.recomputed.launches + cost.input_grad.launches + cost.weight_grad.launches + parts.small_launches_backward,
+      cost.recomputed.total() + cost.input_grad.total() + cost.weight_grad.total());
+}
+
+BlockCost block_cost(const Pricing& pricing, const BlockParts& parts) {
+  const Layout& l = pricing.job.layout;
+  const double full = fully_recomputed(l);
+  BlockCost cost{.forward = parts.forward,
+                 .input_grad = parts.input_grad,
+                 .weight_grad = parts.weight_grad,
+                 .tensor_forward = parts.tensor,
+                 .tensor_backward = parts.tensor * (1 + full),
+                 .context_forward = parts.context_gather,
+                 .context_backward = parts.context_gather * 2,
+                 .expert_forward = parts.expert_forward,
+                 .expert_backward = parts.expert_backward + parts.expert_forward * full};
+  if (parts.can_replay && l.recompute != Recompute::none)
+    cost.recomputed = scaled(l.recompute == Recompute::full ? parts.forward : parts.replayed, l.recompute_share);
+  add_host(pricing, parts, cost);
+  add_parameter_gathering(pricing, parts, cost);
   return cost;
 }
 
@@ -194,15 +230,24 @@ void BlockCost::add(const BlockCost& other, double times) {
     this->*seconds += other.*seconds * times;
 }
 
-BlockCost layer_cost(const Pricing& pricing, bool has_experts) { return BlockPricer(pricing).layer(has_experts); }
+BlockCost layer_cost(const Pricing& pricing, bool has_experts) {
+  return block_cost(pricing, PartsPricer(pricing).layer(has_experts));
+}
 
-Blocks block_costs(const Pricing& pricing) {
-  const BlockPricer price(pricing);
+BlocksOf<BlockParts> block_parts(const Pricing& pricing) {
+  const PartsPricer price(pricing);
   const auto& m = pricing.job.model;
-  return {.embedding = price.block(embedding_block(pricing.job, pricing.constants)),
-          .dense = catalog::moe_layers(m) < m.layers ? price.layer(false) : BlockCost{},
-          .experts = catalog::is_moe(m) ? price.layer(true) : BlockCost{},
-          .head = price.block(head_block(pricing.job, pricing.constants))};
+  return {.embedding = price.embedding(),
+          .dense = catalog::moe_layers(m) < m.layers ? price.layer(false) : BlockParts{},
+          .experts = catalog::is_moe(m) ? price.layer(true) : BlockParts{},
+          .head = price.head()};
+}
+
+Blocks block_costs(const Pricing& pricing, const BlocksOf<BlockParts>& parts) {
+  return {.embedding = block_cost(pricing, parts.embedding),
+          .dense = block_cost(pricing, parts.dense),
+          .experts = block_cost(pricing, parts.experts),
+          .head = block_cost(pricing, parts.head)};
 }
 
 BlockTimes block_times(const BlockCost& b) {

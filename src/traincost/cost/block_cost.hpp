@@ -3,6 +3,7 @@
 #include <array>
 
 #include <traincost/cost/layer.hpp>
+#include <traincost/cost/memory.hpp>
 #include <traincost/cost/pricing.hpp>
 
 namespace traincost::cost {
@@ -30,11 +31,27 @@ struct BlockCost {
   void add(const BlockCost& other, double times = 1);
 };
 
-/// What a pipeline is made of. `dense` or `experts` is empty where the model has no such layer.
-struct Blocks {
-  BlockCost embedding, dense, experts, head;
+/// A block before it is known what is recomputed and how parameters are sharded.
+struct BlockParts {
+  Tally forward, replayed /* under selective recompute */, input_grad, weight_grad;
+  double small_launches_forward = 0, small_launches_backward = 0;
+  units::Seconds tensor;  // collectives of a forward, exposed part
+  units::Seconds context_gather;
+  units::Seconds expert_forward, expert_backward;
+  LocalParameters parameters;
+  bool can_replay = true;
 };
-Blocks block_costs(const Pricing& pricing);
+
+/// What a pipeline is made of. `dense` or `experts` is empty where the model has no such layer.
+template <class Block>
+struct BlocksOf {
+  Block embedding, dense, experts, head;
+};
+using Blocks = BlocksOf<BlockCost>;
+
+/// Does not depend on the layout's recompute, sharding, schedule and stages.
+BlocksOf<BlockParts> block_parts(const Pricing& pricing);
+Blocks block_costs(const Pricing& pricing, const BlocksOf<BlockParts>& parts);
 BlockCost layer_cost(const Pricing& pricing, bool has_experts);
 
 /// A block as its pipeline sees it.

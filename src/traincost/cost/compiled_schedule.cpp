@@ -150,7 +150,10 @@ CompiledSchedule compile(const PipelineShape& shape, const std::vector<int>& kin
   for (int s = 0; s < shape.stages; ++s) {
     if (std::find(counts.begin(), counts.begin() + s, counts[s]) != counts.begin() + s) continue;
     auto& load = out.loads.emplace_back(CompiledSchedule::Load{.stage = s});
-    for (const auto& [duration, times] : counts[s]) load.counts.push_back({duration, times});
+    for (const auto& [duration, times] : counts[s]) {
+      load.counts.push_back({duration, times});
+      load.is_mirrored = load.is_mirrored || duration % kWorks == static_cast<std::uint32_t>(Work::pair);
+    }
   }
   return out;
 }

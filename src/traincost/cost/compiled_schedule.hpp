@@ -31,6 +31,7 @@ struct CompiledSchedule {
   /// What a stage does in the whole step; stages that do the same are listed once, by the first.
   struct Load {
     int stage;
+    bool is_mirrored = false;  // runs pairs of both directions
     std::vector<Count> counts;
   };
   std::vector<Run> runs;

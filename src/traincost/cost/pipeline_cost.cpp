@@ -12,20 +12,6 @@ using units::Seconds;
 
 constexpr double kActivationBytes = 2;
 
-PipelineShape shape_of(const Pricing& pricing) {
-  const auto& job = pricing.job;
-  const auto& l = job.layout;
-  PipelineShape shape{.schedule = l.schedule,
-                      .stages = static_cast<int>(l.pipeline_par),
-                      .chunks = static_cast<int>(l.interleave),
-                      .micro_batches = static_cast<int>(std::ceil(micro_batches(l) - 1e-9))};
-  if (l.pipeline_par <= 1 || job.stack.overlaps_pipeline) return shape;
-  const Network network(job.cluster, job.chip, pricing.efficiency, pricing.constants);
-  const units::Bytes bytes{micro_batch_tokens(l) * job.model.hidden * kActivationBytes / l.tensor_par};
-  shape.send = network.send(bytes, pipeline_crosses_nodes(l, job.cluster)).seconds;
-  return shape;
-}
-
 Seconds sum(const ChunkLayers& layers, const BlockTable& blocks, Seconds BlockTimes::*member) {
   Seconds total = blocks.dense.*member * layers.dense + blocks.experts.*member * layers.experts;
   if (layers.has_embedding) total += blocks.embedding.*member;
@@ -42,15 +28,23 @@ BlockTable block_table(const Blocks& blocks) {
           .head = block_times(blocks.head)};
 }
 
-ChunkLayers stage_layers(const std::vector<ChunkLayers>& chunks, int stages, int stage) {
-  ChunkLayers all;
-  for (int c = stage; c < static_cast<int>(chunks.size()); c += stages) {
-    all.dense += chunks[c].dense;
-    all.experts += chunks[c].experts;
-    all.has_embedding = all.has_embedding || chunks[c].has_embedding;
-    all.has_head = all.has_head || chunks[c].has_head;
-  }
-  return all;
+PipelinePlan pipeline_plan(const catalog::Model& model, const Layout& l) {
+  PipelinePlan plan{.shape = {.schedule = l.schedule,
+                              .stages = static_cast<int>(l.pipeline_par),
+                              .chunks = static_cast<int>(l.interleave),
+                              .micro_batches = static_cast<int>(std::ceil(micro_batches(l) - 1e-9))},
+                    .chunks = chunk_plan(model, l)};
+  plan.schedule = compile(plan.shape, plan.chunks.kind_of_chunk);
+  return plan;
+}
+
+Seconds send_seconds(const Pricing& pricing) {
+  const auto& job = pricing.job;
+  const auto& l = job.layout;
+  if (l.pipeline_par <= 1 || job.stack.overlaps_pipeline) return {};
+  const Network network(job.cluster, job.chip, pricing.efficiency, pricing.constants);
+  const units::Bytes bytes{micro_batch_tokens(l) * job.model.hidden * kActivationBytes / l.tensor_par};
+  return network.send(bytes, pipeline_crosses_nodes(l, job.cluster)).seconds;
 }
 
 ChunkTimes chunk_times(const Pricing& pricing, const ChunkLayers& layers, const BlockTable& blocks) {
@@ -71,23 +65,37 @@ ChunkTimes chunk_times(const Pricing& pricing, const ChunkLayers& layers, const 
   return t;
 }
 
-PipelineCost pipeline_cost(const Pricing& pricing, const BlockTable& blocks) {
-  PipelineCost cost{.shape = shape_of(pricing)};
-  const auto& shape = cost.shape;
-  const auto chunks = chunk_layers(pricing.job.model, pricing.job.layout);
-  std::vector<std::vector<ChunkTimes>> times(shape.stages, std::vector<ChunkTimes>(shape.chunks));
-  for (int c = 0; c < static_cast<int>(chunks.size()); ++c)
-    times[c % shape.stages][c / shape.stages] = chunk_times(pricing, chunks[c], blocks);
-  cost.times = simulate(shape, times);
-  cost.is_mirrored = cost.times.forward_and_backward.value > 0;
+PipelineSums pipeline_sums(const PipelinePlan& plan, const BlockTable& blocks, const std::vector<ChunkTimes>& times,
+                           Seconds makespan, int busiest) {
+  const auto& load = plan.schedule.loads[busiest];
+  PipelineSums sums{.makespan = makespan, .kernels = sum(plan.chunks.stages[load.stage], blocks, &BlockTimes::kernels)};
+  if (load.is_mirrored) {
+    const auto& mirror = plan.chunks.stages[plan.shape.stages - 1 - load.stage];
+    sums.kernels = (sums.kernels + sum(mirror, blocks, &BlockTimes::kernels)) * 0.5;
+  }
+  sums.kernels *= plan.shape.micro_batches;
+  for (auto c = static_cast<std::size_t>(load.stage); c < plan.chunks.kind_of_chunk.size(); c += plan.shape.stages) {
+    const auto& chunk = times[plan.chunks.kind_of_chunk[c]];
+    sums.last_backward += chunk.input_grad + chunk.weight_grad;
+  }
+  return sums;
+}
 
-  const int stage = cost.times.stage;
-  const auto kernels = [&](int s) { return sum(stage_layers(chunks, shape.stages, s), blocks, &BlockTimes::kernels); };
-  cost.kernels = kernels(stage);
-  if (cost.is_mirrored) cost.kernels = (cost.kernels + kernels(shape.stages - 1 - stage)) * 0.5;
-  cost.kernels *= shape.micro_batches;
-  for (const auto& t : times[stage]) cost.last_backward += t.input_grad + t.weight_grad;
-  cost.first_pair = times[stage][0].forward_and_backward;
+PipelineCost pipeline_cost(const Pricing& pricing, const BlockTable& blocks) {
+  PipelineCost cost{.plan = pipeline_plan(pricing.job.model, pricing.job.layout)};
+  cost.plan.shape.send = send_seconds(pricing);
+  std::vector<ChunkTimes> times;
+  std::vector<std::array<double, 1>> all;
+  for (const auto& kind : cost.plan.chunks.kinds) {
+    times.push_back(chunk_times(pricing, kind, blocks));
+    for (const double duration : durations(times.back())) all.push_back({duration});
+  }
+  cost.times = pipeline_times(cost.plan.schedule, all, cost.plan.shape.send);
+  const auto& loads = cost.plan.schedule.loads;
+  const auto busiest = std::find_if(loads.begin(), loads.end(), [&](auto& l) { return l.stage == cost.times.stage; });
+  cost.is_mirrored = busiest->is_mirrored;
+  cost.sums = pipeline_sums(cost.plan, blocks, times, cost.times.makespan, static_cast<int>(busiest - loads.begin()));
+  cost.first_pair = times[cost.plan.chunks.kind_of_chunk[cost.times.stage]].forward_and_backward;
   return cost;
 }
 

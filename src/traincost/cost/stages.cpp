@@ -48,4 +48,22 @@ std::vector<ChunkLayers> chunk_layers(const catalog::Model& m, const Layout& l) 
   return result;
 }
 
+ChunkPlan chunk_plan(const catalog::Model& m, const Layout& l) {
+  ChunkPlan plan;
+  const auto chunks = chunk_layers(m, l);
+  const auto stages = static_cast<std::size_t>(l.pipeline_par);
+  plan.stages.resize(stages);
+  for (std::size_t c = 0; c < chunks.size(); ++c) {
+    const auto known = std::find(plan.kinds.begin(), plan.kinds.end(), chunks[c]);
+    plan.kind_of_chunk.push_back(static_cast<int>(known - plan.kinds.begin()));
+    if (known == plan.kinds.end()) plan.kinds.push_back(chunks[c]);
+    auto& stage = plan.stages[c % stages];
+    stage.dense += chunks[c].dense;
+    stage.experts += chunks[c].experts;
+    stage.has_embedding = stage.has_embedding || chunks[c].has_embedding;
+    stage.has_head = stage.has_head || chunks[c].has_head;
+  }
+  return plan;
+}
+
 }  // namespace traincost::cost

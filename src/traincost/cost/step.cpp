@@ -51,10 +51,10 @@ double log_sigma(const Pricing& pricing, const BlockCost& busy, const StepTotal&
 
 StepCost price(const Pricing& pricing) {
   const auto& job = pricing.job;
-  const Blocks blocks = block_costs(pricing);
+  const Blocks blocks = block_costs(pricing, block_parts(pricing));
   const PipelineCost pipeline = pipeline_cost(pricing, block_table(blocks));
-  const StepTotal total = step_total(pricing, pipeline, update_cost(pricing));
-  const BlockCost busy = busy_blocks(pricing, blocks, pipeline);
+  const StepTotal total = step_total(pricing, pipeline.sums, update_cost(pricing));
+  const BlockCost busy = busy_blocks(blocks, pipeline);
   StepCost result{.log_sigma = log_sigma(pricing, busy, total),
                   .parts = bill(busy, pipeline, total),
                   .pipeline = {.forward = pipeline.times.forward,
@@ -65,7 +65,7 @@ StepCost price(const Pricing& pricing) {
                                .optimizer = total.optimizer + total.gradients},
                   .memory = memory(job),
                   .model_flops = model_flops(job),
-                  .busy_fraction = pipeline.kernels / total.seconds(),
+                  .busy_fraction = pipeline.sums.kernels / total.seconds(),
                   .stage_pair_seconds = pipeline.first_pair.value};
   result.seconds = log_normal(total.seconds().value, result.log_sigma);
   if (const auto peak = catalog::rate(job.chip, job.layout.dtype))
