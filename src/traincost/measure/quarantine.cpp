@@ -9,7 +9,6 @@ namespace {
 // L2 over memory rate: 2.1 on H200, 2.7 on A100, 3.4 on H100 PCIe (gpu-l2-cache, RRZE-HPC/gpu-benches).
 constexpr double kCacheSpeedup = 4;
 constexpr double kUnknownCacheBytes = 128e6;  // no chip in the tables has more than B200's
-constexpr double kSlack = 0.95;               // data sheets round, and a clock may boost a little above
 constexpr double kWrongUnit = 1000;           // times the floor (beyond 10 ms): milliseconds read as seconds
 constexpr double kWrongUnitSeconds = 10e-3;
 
@@ -46,10 +45,10 @@ std::string judge(const Row& row, const catalog::Chip& chip) {
   if (!is_link_op(row.op) && rate && work::bytes_per_element(rate->used) > work::bytes_per_element(row.dtype))
     return "the chip has no such format";
   const double floor = floor_seconds(row.op, row.dtype, chip).value;
-  if (seconds < kSlack * floor) {
+  if (seconds < kFloorSlack * floor) {
     if (is_link_op(row.op)) return "faster than the link";
-    return seconds < kSlack * arithmetic_floor(row.op, row.dtype, chip) ? "faster than its arithmetic"
-                                                                        : "faster than its memory traffic";
+    return seconds < kFloorSlack * arithmetic_floor(row.op, row.dtype, chip) ? "faster than its arithmetic"
+                                                                             : "faster than its memory traffic";
   }
   if (floor > 0 && seconds > kWrongUnit * floor + kWrongUnitSeconds) return "a thousand times its floor: wrong unit?";
   return {};
@@ -63,6 +62,12 @@ units::Seconds floor_seconds(const work::Op& op, work::Dtype dtype, const catalo
     return {link ? link_bytes(op, dtype) / link->value : 0};
   }
   return {std::max(arithmetic_floor(op, dtype, chip), traffic_floor(work::bytes(op, dtype).value, chip))};
+}
+
+units::Seconds floor_seconds(units::Flops flops, units::Bytes bytes, work::Dtype dtype, const catalog::Chip& chip) {
+  const auto rate = catalog::rate(chip, dtype);
+  const double arithmetic = rate ? (flops / rate->flops_per_s).value : 0;
+  return {std::max(arithmetic, traffic_floor(bytes.value, chip))};
 }
 
 Screened screen(std::vector<Row> rows, const std::vector<catalog::Chip>& chips) {

@@ -30,5 +30,9 @@ std::map<std::string, std::size_t> count_by_reason(const std::vector<Quarantined
 
 /// Least time the data sheet allows; 0 where the chip lacks the figure.
 units::Seconds floor_seconds(const work::Op& op, work::Dtype dtype, const catalog::Chip& chip);
+/// Of a kernel that is no operation of the cost model; what fits in L2 at the cache's rate, as above.
+units::Seconds floor_seconds(units::Flops flops, units::Bytes bytes, work::Dtype dtype, const catalog::Chip& chip);
+
+inline constexpr double kFloorSlack = 0.95;  // data sheets round, and a clock may boost a little above
 
 }  // namespace traincost::measure

@@ -19,7 +19,8 @@ struct Row {
   std::string provider;  // "sglang_torch_linear", "cublaslt", ...
   units::Seconds latency;
   Mode mode = Mode::unstated;
-  std::string source;  // file, repository and commit
+  std::string source;   // file, repository and commit
+  bool is_own = false;  // timed by our own benchmark
 };
 
 }  // namespace traincost::measure
