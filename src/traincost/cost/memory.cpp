@@ -38,17 +38,19 @@ double largest_gradient(const Job& job) {
   return 4 * gates * m.hidden * m.ffn / job.layout.tensor_par;
 }
 
+Layout without_recompute(Layout layout) {
+  layout.recompute = Recompute::none;
+  return layout;
+}
+
 // Bytes kept of one layer for the backward, per micro-batch.
-double kept_bytes(const Job& job, bool has_experts) {
-  const auto& m = job.model;
-  const auto& l = job.layout;
+double kept_bytes(const catalog::Model& m, const Layout& l, bool has_experts) {
   const double tokens = micro_batch_tokens(l);
   const double tp = l.tensor_par;
   const double residual = tokens * m.hidden * kActivation / (l.sequence_par ? tp : 1);
   if (fully_recomputed(l) > 0) {
-    Job other = job;
-    other.layout.recompute = Recompute::none;
-    return residual * fully_recomputed(l) + kept_bytes(other, has_experts) * (1 - fully_recomputed(l));
+    return residual * fully_recomputed(l) +
+           kept_bytes(m, without_recompute(l), has_experts) * (1 - fully_recomputed(l));
   }
   const bool is_selective = l.recompute == Recompute::selective;
   // Inputs of a product are kept in its format; DeepSeek's recipe keeps the inputs of the activation so, too
@@ -94,55 +96,6 @@ double in_flight(const Layout& l, int s) {
   }
 }
 
-// Chunks that lie on stage s: DualPipe keeps a stage's mirror image too.
-std::vector<ChunkLayers> chunks_of(const Layout& l, const std::vector<ChunkLayers>& chunks, int s) {
-  const int p = static_cast<int>(l.pipeline_par);
-  std::vector<ChunkLayers> result;
-  for (int c = s; c < static_cast<int>(chunks.size()); c += p) result.push_back(chunks[c]);
-  if (l.schedule == Schedule::dual_pipe) result.push_back(chunks[p - 1 - s]);
-  return result;
-}
-
-Memory stage_memory(const Job& job, const std::vector<ChunkLayers>& chunks, double flights) {
-  const auto& l = job.layout;
-  LocalParameters params;
-  double kept = 0;
-  bool has_head = false;
-  for (const auto& chunk : chunks) {
-    const auto p = chunk_parameters(job, chunk);
-    params.dense += p.dense;
-    params.experts += p.experts;
-    kept += (chunk.dense > 0 ? chunk.dense * kept_bytes(job, false) : 0) +
-            (chunk.experts > 0 ? chunk.experts * kept_bytes(job, true) : 0);
-    has_head = has_head || chunk.has_head;
-  }
-  const double dense_ranks = data_par(l) * l.context_par;
-  const double expert_ranks = std::max(1.0, l.gpus / (l.pipeline_par * l.expert_par));
-  const auto sharded = [&](double bytes, Sharding from) {
-    const bool is_sharded = l.sharding >= from;
-    return bytes * (params.dense / (is_sharded ? dense_ranks : 1) + params.experts / (is_sharded ? expert_ranks : 1));
-  };
-  Memory result{
-      .parameters = sharded(kParameterBytes, Sharding::zero3),
-      .gradients = sharded(kGradientBytes, Sharding::zero2),
-      .optimizer = sharded(l.dtype == work::Dtype::fp8_block ? kBlockOptimizerBytes : kOptimizerBytes, Sharding::zero1),
-      .activations = kept * flights,
-      .buffers = kBufferBytes + largest_gradient(job)};
-  const bool has_experts = catalog::is_moe(job.model);
-  if (fully_recomputed(l) > 0) {  // one layer at work
-    Job one = job;
-    one.layout.recompute = Recompute::none;
-    result.activations += kept_bytes(one, has_experts);
-  }
-  if (has_head)  // logits and, unless fused, their gradient
-    result.buffers += micro_batch_tokens(l) * job.model.vocab / l.tensor_par * (job.stack.fuses_cross_entropy ? 4 : 8);
-  if (l.sharding == Sharding::zero3) {  // two layers' gathered parameters
-    const auto layer = layer_parameters(job, has_experts);
-    result.buffers += 2 * kParameterBytes * (layer.dense + layer.experts);
-  }
-  return result;
-}
-
 }  // namespace
 
 LocalParameters layer_parameters(const Job& job, bool has_experts) {
@@ -154,42 +107,86 @@ LocalParameters layer_parameters(const Job& job, bool has_experts) {
           .experts = matrices(m) * m.hidden * m.expert_ffn * m.num_experts / job.layout.expert_par};
 }
 
-LocalParameters chunk_parameters(const Job& job, const ChunkLayers& chunk) {
+LocalParameters chunk_parameters(const Job& job, const ChunkLayers& layers) {
   const auto& m = job.model;
   const auto dense = layer_parameters(job, false);
   const auto experts = layer_parameters(job, true);
   // A tied table is stored twice when input and output lie on different stages.
-  const double tables = chunk.has_embedding && chunk.has_head && m.tied_embeddings
+  const double tables = layers.has_embedding && layers.has_head && m.tied_embeddings
                             ? 1
-                            : (chunk.has_embedding ? 1 : 0) + (chunk.has_head ? 1 : 0);
-  return {.dense = chunk.dense * dense.dense + chunk.experts * experts.dense +
+                            : (layers.has_embedding ? 1 : 0) + (layers.has_head ? 1 : 0);
+  return {.dense = layers.dense * dense.dense + layers.experts * experts.dense +
                    tables * m.vocab * m.hidden / job.layout.tensor_par,
-          .experts = chunk.experts * experts.experts};
+          .experts = layers.experts * experts.experts};
 }
 
-LocalParameters local_parameters(const Job& job) {
-  const auto all = chunk_layers(job.model, job.layout);
-  LocalParameters most;
-  for (int s = 0; s < static_cast<int>(job.layout.pipeline_par); ++s) {
-    LocalParameters sum;
-    for (const auto& chunk : chunks_of(job.layout, all, s)) {
-      const auto p = chunk_parameters(job, chunk);
-      sum.dense += p.dense;
-      sum.experts += p.experts;
+Activations activations(const Job& job) {
+  const auto& m = job.model;
+  const auto& l = job.layout;
+  Activations kept{.logits = micro_batch_tokens(l) * m.vocab / l.tensor_par * (job.stack.fuses_cross_entropy ? 4 : 8)};
+  if (catalog::moe_layers(m) < m.layers) kept.dense = kept_bytes(m, l, false);
+  if (catalog::is_moe(m)) kept.experts = kept_bytes(m, l, true);
+  if (fully_recomputed(l) > 0) kept.working = kept_bytes(m, without_recompute(l), catalog::is_moe(m));
+  return kept;
+}
+
+std::vector<StageLoad> stage_loads(const Job& job, const std::vector<ChunkLayers>& stages) {
+  std::vector<StageLoad> loads;
+  for (std::size_t s = 0; s < stages.size(); ++s) {
+    ChunkLayers layers = stages[s];
+    if (job.layout.schedule == Schedule::dual_pipe) {
+      const auto& mirror = stages[stages.size() - 1 - s];
+      layers.dense += mirror.dense;
+      layers.experts += mirror.experts;
+      layers.has_embedding = layers.has_embedding || mirror.has_embedding;
+      layers.has_head = layers.has_head || mirror.has_head;
     }
-    if (sum.dense + sum.experts > most.dense + most.experts) most = sum;
+    const double flights = in_flight(job.layout, static_cast<int>(s));
+    const auto same = std::find_if(loads.begin(), loads.end(), [&](const auto& l) { return l.layers == layers; });
+    if (same == loads.end())
+      loads.push_back({.layers = layers, .parameters = chunk_parameters(job, layers), .in_flight = flights});
+    else
+      same->in_flight = std::max(same->in_flight, flights);
+  }
+  return loads;
+}
+
+LocalParameters most_parameters(const std::vector<StageLoad>& stages) {
+  const auto count = [](const StageLoad& s) { return s.parameters.dense + s.parameters.experts; };
+  return std::max_element(stages.begin(), stages.end(), [&](auto& a, auto& b) { return count(a) < count(b); })
+      ->parameters;
+}
+
+Memory fullest(const Job& job, const std::vector<StageLoad>& stages, const Activations& kept) {
+  const auto& l = job.layout;
+  const double dense_ranks = data_par(l) * l.context_par;
+  const double expert_ranks = std::max(1.0, l.gpus / (l.pipeline_par * l.expert_par));
+  const auto sharded = [&](const LocalParameters& params, double bytes, Sharding from) {
+    const bool is_sharded = l.sharding >= from;
+    return bytes * (params.dense / (is_sharded ? dense_ranks : 1) + params.experts / (is_sharded ? expert_ranks : 1));
+  };
+  const double optimizer_bytes = l.dtype == work::Dtype::fp8_block ? kBlockOptimizerBytes : kOptimizerBytes;
+  double buffers = kBufferBytes + largest_gradient(job);
+  if (l.sharding == Sharding::zero3) {  // two layers' gathered parameters
+    const auto layer = layer_parameters(job, catalog::is_moe(job.model));
+    buffers += 2 * kParameterBytes * (layer.dense + layer.experts);
+  }
+  Memory most;
+  for (const auto& stage : stages) {
+    const Memory memory{
+        .parameters = sharded(stage.parameters, kParameterBytes, Sharding::zero3),
+        .gradients = sharded(stage.parameters, kGradientBytes, Sharding::zero2),
+        .optimizer = sharded(stage.parameters, optimizer_bytes, Sharding::zero1),
+        .activations =
+            (stage.layers.dense * kept.dense + stage.layers.experts * kept.experts) * stage.in_flight + kept.working,
+        .buffers = buffers + (stage.layers.has_head ? kept.logits : 0)};
+    if (memory.total() > most.total()) most = memory;
   }
   return most;
 }
 
 Memory memory(const Job& job) {
-  const auto all = chunk_layers(job.model, job.layout);
-  Memory fullest;
-  for (int s = 0; s < static_cast<int>(job.layout.pipeline_par); ++s) {
-    const auto m = stage_memory(job, chunks_of(job.layout, all, s), in_flight(job.layout, s));
-    if (m.total() > fullest.total()) fullest = m;
-  }
-  return fullest;
+  return fullest(job, stage_loads(job, chunk_plan(job.model, job.layout).stages), activations(job));
 }
 
 std::optional<units::Bytes> capacity(const catalog::Chip& chip) {

@@ -53,7 +53,8 @@ StepCost price(const Pricing& pricing) {
   const auto& job = pricing.job;
   const Blocks blocks = block_costs(pricing, block_parts(pricing));
   const PipelineCost pipeline = pipeline_cost(pricing, block_table(blocks));
-  const StepTotal total = step_total(pricing, pipeline.sums, update_cost(pricing));
+  const auto stages = stage_loads(job, pipeline.plan.chunks.stages);
+  const StepTotal total = step_total(pricing, pipeline.sums, update_cost(pricing, most_parameters(stages)));
   const BlockCost busy = busy_blocks(blocks, pipeline);
   StepCost result{.log_sigma = log_sigma(pricing, busy, total),
                   .parts = bill(busy, pipeline, total),
@@ -63,7 +64,7 @@ StepCost price(const Pricing& pricing) {
                                .forward_and_backward = pipeline.times.forward_and_backward,
                                .bubble = pipeline.times.bubble,
                                .optimizer = total.optimizer + total.gradients},
-                  .memory = memory(job),
+                  .memory = fullest(job, stages, activations(job)),
                   .model_flops = model_flops(job),
                   .busy_fraction = pipeline.sums.kernels / total.seconds(),
                   .stage_pair_seconds = pipeline.first_pair.value};

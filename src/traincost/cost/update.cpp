@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include <traincost/cost/memory.hpp>
 #include <traincost/cost/network.hpp>
 
 namespace traincost::cost {
@@ -42,9 +41,8 @@ Seconds optimizer_seconds(const Pricing& pricing, const LocalParameters& params)
 
 }  // namespace
 
-UpdateCost update_cost(const Pricing& pricing) {
-  const auto params = local_parameters(pricing.job);
-  return {.gradients = gradient_seconds(pricing, params), .optimizer = optimizer_seconds(pricing, params)};
+UpdateCost update_cost(const Pricing& pricing, const LocalParameters& parameters) {
+  return {.gradients = gradient_seconds(pricing, parameters), .optimizer = optimizer_seconds(pricing, parameters)};
 }
 
 Seconds exposed_gradients(const Pricing& pricing, Seconds whole, Seconds last_backward) {

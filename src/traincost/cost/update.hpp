@@ -1,5 +1,6 @@
 #pragma once
 
+#include <traincost/cost/memory.hpp>
 #include <traincost/cost/pricing.hpp>
 
 namespace traincost::cost {
@@ -9,7 +10,8 @@ struct UpdateCost {
   units::Seconds gradients;  // their sum over the data-parallel ranks, whole
   units::Seconds optimizer;
 };
-UpdateCost update_cost(const Pricing& pricing);
+/// `parameters` of the stage that holds most.
+UpdateCost update_cost(const Pricing& pricing, const LocalParameters& parameters);
 
 /// What is left of the gradients' sum behind the backward of the last micro-batch, where the software can overlap.
 units::Seconds exposed_gradients(const Pricing& pricing, units::Seconds whole, units::Seconds last_backward);
