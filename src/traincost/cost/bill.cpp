@@ -14,10 +14,12 @@ constexpr double kRounding = 1e-6;
 
 }  // namespace
 
-StepTotal step_total(const Pricing& pricing, const PipelineSums& pipeline, const UpdateCost& update) {
+StepTotal step_total(const Pricing& pricing, const PipelineSums& pipeline, const UpdateCost& update,
+                     const HostTraffic& traffic) {
   StepTotal total{.pipeline = pipeline.makespan,
                   .gradients = exposed_gradients(pricing, update.gradients, pipeline.last_backward),
-                  .optimizer = update.optimizer};
+                  .optimizer = update.optimizer,
+                  .offload = offload_seconds(traffic, pipeline.makespan)};
   const double nodes = std::max(1.0, pricing.job.layout.gpus / pricing.job.cluster.gpus_per_node);
   total.stragglers = total.seconds() * (pricing.constants.spread_per_doubling * std::log2(nodes));
   return total;
@@ -65,6 +67,7 @@ std::vector<Part> bill(const BlockCost& busy, const PipelineCost& pipeline, cons
   add("pipeline bubble", Category::bubble, pipeline.times.bubble, worst);
   add("gradient reduction (exposed)", Category::communication, total.gradients, Origin::transferred);
   add("optimizer", Category::compute, total.optimizer, Origin::measured);
+  add("offloading to the host (exposed)", Category::communication, total.offload, Origin::datasheet);
   add("stragglers and contention", Category::overhead, total.stragglers, Origin::measured);
   return parts;
 }

@@ -27,6 +27,21 @@ double power_shortage(const catalog::Chip& chip) {
   return std::max(0.0, kComfortable * rate->flops_per_s.value / watts->value - 1);
 }
 
+// Share of the tensor-parallel collectives that is left. A ring's first step has nothing to hide behind.
+double tensor_exposed(const Job& job, const Constants& constants) {
+  switch (job.layout.tensor_overlap) {
+    case TensorOverlap::none:
+      return 1;
+    case TensorOverlap::pipe:
+      return constants.tensor_exposed;
+    case TensorOverlap::ring:
+      return std::max(constants.tensor_exposed, 1 / job.layout.tensor_par);
+    case TensorOverlap::by_stack:
+      break;
+  }
+  return job.stack.overlaps_tensor_par ? constants.tensor_exposed : 1;
+}
+
 // Prices what is the same whatever is recomputed and however parameters are sharded.
 class PartsPricer {
  public:
@@ -99,7 +114,7 @@ Seconds PartsPricer::tensor_collectives(bool has_experts) const {
            network_.collective(CollectiveKind::reduce_scatter, bytes, group).seconds;
   else
     pair = network_.collective(CollectiveKind::all_reduce, bytes, group).seconds;
-  return pair * pairs * (job_.stack.overlaps_tensor_par ? constants_.tensor_exposed : 1);
+  return pair * pairs * tensor_exposed(job_, constants_);
 }
 
 Seconds PartsPricer::context_gather() const {

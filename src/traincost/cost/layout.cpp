@@ -11,6 +11,8 @@ namespace {
 constexpr std::array<std::string_view, 4> kSchedules{"1f1b", "interleaved", "zero_bubble", "dual_pipe"};
 constexpr std::array<std::string_view, 3> kRecomputes{"none", "selective", "full"};
 constexpr std::array<std::string_view, 4> kShardings{"none", "zero1", "zero2", "zero3"};
+constexpr std::array<std::string_view, 4> kPlacements{"tensor_first", "pipeline_first", "packed", "network"};
+constexpr std::array<std::string_view, 4> kTensorOverlaps{"by_stack", "none", "pipe", "ring"};
 
 template <class Enum, std::size_t kCount>
 std::optional<Enum> parse(const std::array<std::string_view, kCount>& names, std::string_view text) {
@@ -70,6 +72,8 @@ std::string describe(const Layout& l) {
 std::string_view to_string(Schedule v) { return kSchedules[static_cast<std::size_t>(v)]; }
 std::string_view to_string(Recompute v) { return kRecomputes[static_cast<std::size_t>(v)]; }
 std::string_view to_string(Sharding v) { return kShardings[static_cast<std::size_t>(v)]; }
+std::string_view to_string(Placement v) { return kPlacements[static_cast<std::size_t>(v)]; }
+std::string_view to_string(TensorOverlap v) { return kTensorOverlaps[static_cast<std::size_t>(v)]; }
 std::optional<Schedule> parse_schedule(std::string_view text) { return parse<Schedule>(kSchedules, text); }
 std::optional<Recompute> parse_recompute(std::string_view text) { return parse<Recompute>(kRecomputes, text); }
 std::optional<Sharding> parse_sharding(std::string_view text) { return parse<Sharding>(kShardings, text); }

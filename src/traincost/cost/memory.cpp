@@ -66,6 +66,7 @@ double kept_bytes(const catalog::Model& m, const Layout& l, bool has_experts) {
   double bytes = 2 * residual + attention_out + latent;            // inputs of both norms, of the output projection
   if (!(is_selective && is_mla)) bytes += qkv;                     // MLA's up-projection is run again
   if (!is_selective) bytes += 2 * residual * input / kActivation;  // outputs of both norms
+  if (l.keeps_gathered && l.sequence_par) bytes += 2 * (tp - 1) * residual * input / kActivation;
   if (l.attention_impl == AttentionImpl::materialised && !is_selective)
     bytes += 5 * l.micro_batch * m.heads / tp * l.seq_len * l.seq_len;  // scores, probabilities, mask: 2 + 2 + 1 bytes
 
@@ -94,6 +95,37 @@ double in_flight(const Layout& l, int s) {
     default:
       return std::min(m, p - s);
   }
+}
+
+// Over how many ranks a parameter's bytes are spread.
+struct Shards {
+  double dense, experts;
+};
+Shards shards_of(const Layout& l) {
+  return {.dense = data_par(l) * l.context_par, .experts = std::max(1.0, l.gpus / (l.pipeline_par * l.expert_par))};
+}
+
+// Of one stage, before offloading and without what it needs beside its layers.
+Memory stage_memory(const Layout& l, const Shards& shards, const StageLoad& stage, const Activations& kept) {
+  const auto bytes = [&](double per_parameter, Sharding from) {
+    const auto& p = stage.parameters;
+    const bool is_sharded = l.sharding >= from;
+    return per_parameter * (p.dense / (is_sharded ? shards.dense : 1) + p.experts / (is_sharded ? shards.experts : 1));
+  };
+  const double optimizer = l.dtype == work::Dtype::fp8_block ? kBlockOptimizerBytes : kOptimizerBytes;
+  return {.parameters = bytes(kParameterBytes, Sharding::zero3),
+          .gradients = bytes(kGradientBytes, Sharding::zero2),
+          .optimizer = bytes(optimizer, Sharding::zero1),
+          .activations = (stage.layers.dense * kept.dense + stage.layers.experts * kept.experts) * stage.in_flight,
+          .buffers = stage.layers.has_head ? kept.logits : 0};
+}
+
+// Of what lies on the host, the GPU holds the layer at work and the one on its way.
+void keep_at_work(const Layout& l, const StageLoad& stage, Memory& memory) {
+  const double share = std::min(1.0, 2 / std::max(1.0, stage.layers.dense + stage.layers.experts));
+  if (l.offload.weights) memory.parameters *= share;
+  if (l.offload.optimizer) memory.optimizer *= share;
+  if (l.offload.activations) memory.activations *= std::min(1.0, share / stage.in_flight);
 }
 
 }  // namespace
@@ -159,28 +191,35 @@ LocalParameters most_parameters(const std::vector<StageLoad>& stages) {
 
 Memory fullest(const Job& job, const std::vector<StageLoad>& stages, const Activations& kept) {
   const auto& l = job.layout;
-  const double dense_ranks = data_par(l) * l.context_par;
-  const double expert_ranks = std::max(1.0, l.gpus / (l.pipeline_par * l.expert_par));
-  const auto sharded = [&](const LocalParameters& params, double bytes, Sharding from) {
-    const bool is_sharded = l.sharding >= from;
-    return bytes * (params.dense / (is_sharded ? dense_ranks : 1) + params.experts / (is_sharded ? expert_ranks : 1));
-  };
-  const double optimizer_bytes = l.dtype == work::Dtype::fp8_block ? kBlockOptimizerBytes : kOptimizerBytes;
   double buffers = kBufferBytes + largest_gradient(job);
   if (l.sharding == Sharding::zero3) {  // two layers' gathered parameters
     const auto layer = layer_parameters(job, catalog::is_moe(job.model));
     buffers += 2 * kParameterBytes * (layer.dense + layer.experts);
   }
+  const Shards shards = shards_of(l);
   Memory most;
   for (const auto& stage : stages) {
-    const Memory memory{
-        .parameters = sharded(stage.parameters, kParameterBytes, Sharding::zero3),
-        .gradients = sharded(stage.parameters, kGradientBytes, Sharding::zero2),
-        .optimizer = sharded(stage.parameters, optimizer_bytes, Sharding::zero1),
-        .activations =
-            (stage.layers.dense * kept.dense + stage.layers.experts * kept.experts) * stage.in_flight + kept.working,
-        .buffers = buffers + (stage.layers.has_head ? kept.logits : 0)};
+    Memory memory = stage_memory(l, shards, stage, kept);
+    memory.buffers += buffers;
+    keep_at_work(l, stage, memory);
+    memory.activations += kept.working;
     if (memory.total() > most.total()) most = memory;
+  }
+  return most;
+}
+
+HostTraffic host_traffic(const Job& job, const std::vector<StageLoad>& stages, const Activations& kept) {
+  const auto& l = job.layout;
+  const Shards shards = shards_of(l);
+  const double count = std::ceil(micro_batches(l));
+  HostTraffic most;
+  for (const auto& stage : stages) {
+    const Memory memory = stage_memory(l, shards, stage, kept);
+    double bytes = 0;
+    if (l.offload.weights) bytes += 2 * memory.parameters * count;  // in for the forward, in for the backward
+    if (l.offload.activations) bytes += 2 * memory.activations / stage.in_flight * count;  // out and in
+    most.beside_pipeline = std::max(most.beside_pipeline, bytes);
+    if (l.offload.optimizer) most.update = std::max(most.update, 2 * memory.optimizer);
   }
   return most;
 }

@@ -49,4 +49,11 @@ std::vector<StageLoad> stage_loads(const Job& job, const std::vector<ChunkLayers
 LocalParameters most_parameters(const std::vector<StageLoad>& stages);
 Memory fullest(const Job& job, const std::vector<StageLoad>& stages, const Activations& kept);
 
+/// Bytes that offloading moves between one GPU and its host in a step, on the stage that moves most.
+struct HostTraffic {
+  double beside_pipeline = 0;  // weights and activations
+  double update = 0;           // optimizer states
+};
+HostTraffic host_traffic(const Job& job, const std::vector<StageLoad>& stages, const Activations& kept);
+
 }  // namespace traincost::cost

@@ -15,18 +15,41 @@ Group strided(double size, double stride, const catalog::Cluster& cluster) {
   return {.gpus = size, .local = std::clamp(std::floor(cluster.scale_up_gpus / stride), 1.0, size)};
 }
 
+// Ranks of other stages between neighbours of one stage.
+double stages_between(const Layout& l) {
+  return l.placement == Placement::pipeline_first || l.placement == Placement::packed ? l.pipeline_par : 1;
+}
+
 }  // namespace
 
-Group tensor_group(const Layout& l, const catalog::Cluster& c) { return strided(l.tensor_par, 1, c); }
-Group context_group(const Layout& l, const catalog::Cluster& c) { return strided(l.context_par, l.tensor_par, c); }
-Group data_group(const Layout& l, const catalog::Cluster& c) {
-  return strided(data_par(l) * l.context_par, l.tensor_par, c);
+Group tensor_group(const Layout& l, const catalog::Cluster& c) {
+  if (l.placement == Placement::network) return {.gpus = l.tensor_par, .local = 1};
+  return strided(l.tensor_par, l.placement == Placement::pipeline_first ? l.pipeline_par : 1, c);
 }
-Group expert_group(const Layout& l, const catalog::Cluster& c) { return strided(l.expert_par, 1, c); }
+Group context_group(const Layout& l, const catalog::Cluster& c) {
+  return strided(l.context_par, l.tensor_par * stages_between(l), c);
+}
+Group data_group(const Layout& l, const catalog::Cluster& c) {
+  return strided(data_par(l) * l.context_par, l.tensor_par * stages_between(l), c);
+}
+Group expert_group(const Layout& l, const catalog::Cluster& c) {
+  const bool fits_tensor_group = l.placement == Placement::packed && l.expert_par <= l.tensor_par;
+  return strided(l.expert_par, fits_tensor_group ? 1 : stages_between(l), c);
+}
 Group expert_data_group(const Layout& l, const catalog::Cluster& c) {
-  return strided(std::max(1.0, l.gpus / (l.pipeline_par * l.expert_par)), l.expert_par, c);
+  return strided(std::max(1.0, l.gpus / (l.pipeline_par * l.expert_par)), l.expert_par * stages_between(l), c);
 }
 bool pipeline_crosses_nodes(const Layout& l, const catalog::Cluster& c) {
+  switch (l.placement) {
+    case Placement::pipeline_first:
+      return l.pipeline_par > c.scale_up_gpus;
+    case Placement::packed:
+      return l.pipeline_par * l.tensor_par > c.scale_up_gpus;
+    case Placement::network:
+      return true;
+    case Placement::tensor_first:
+      break;
+  }
   return l.gpus / l.pipeline_par >= c.scale_up_gpus;
 }
 

@@ -14,7 +14,7 @@ struct Group {
   double local = 1;
 };
 
-/// Ranks are placed tensor first, then context, then data, pipeline last, as the common frameworks do.
+/// Where the layout's placement puts the ranks of each kind of parallelism.
 Group tensor_group(const Layout& layout, const catalog::Cluster& cluster);
 Group context_group(const Layout& layout, const catalog::Cluster& cluster);
 Group data_group(const Layout& layout,

@@ -43,7 +43,8 @@ Seconds send_seconds(const Pricing& pricing) {
   const auto& l = job.layout;
   if (l.pipeline_par <= 1 || job.stack.overlaps_pipeline) return {};
   const Network network(job.cluster, job.chip, pricing.efficiency, pricing.constants);
-  const units::Bytes bytes{micro_batch_tokens(l) * job.model.hidden * kActivationBytes / l.tensor_par};
+  const double senders = l.scatters_sends ? l.tensor_par : 1;
+  const units::Bytes bytes{micro_batch_tokens(l) * job.model.hidden * kActivationBytes / senders};
   return network.send(bytes, pipeline_crosses_nodes(l, job.cluster)).seconds;
 }
 

@@ -54,7 +54,9 @@ StepCost price(const Pricing& pricing) {
   const Blocks blocks = block_costs(pricing, block_parts(pricing));
   const PipelineCost pipeline = pipeline_cost(pricing, block_table(blocks));
   const auto stages = stage_loads(job, pipeline.plan.chunks.stages);
-  const StepTotal total = step_total(pricing, pipeline.sums, update_cost(pricing, most_parameters(stages)));
+  const Activations kept = activations(job);
+  const StepTotal total = step_total(pricing, pipeline.sums, update_cost(pricing, most_parameters(stages)),
+                                     host_traffic(job, stages, kept));
   const BlockCost busy = busy_blocks(blocks, pipeline);
   StepCost result{.log_sigma = log_sigma(pricing, busy, total),
                   .parts = bill(busy, pipeline, total),
@@ -64,7 +66,7 @@ StepCost price(const Pricing& pricing) {
                                .forward_and_backward = pipeline.times.forward_and_backward,
                                .bubble = pipeline.times.bubble,
                                .optimizer = total.optimizer + total.gradients},
-                  .memory = fullest(job, stages, activations(job)),
+                  .memory = fullest(job, stages, kept),
                   .model_flops = model_flops(job),
                   .busy_fraction = pipeline.sums.kernels / total.seconds(),
                   .stage_pair_seconds = pipeline.first_pair.value};

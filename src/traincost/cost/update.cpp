@@ -12,6 +12,8 @@ using units::Seconds;
 using work::CollectiveKind;
 
 constexpr double kParameterBytes = 2;
+// Each way between a GPU and its host: what copies reach of PCIe 4.0 x16's 32 GB/s. Not measured per chip.
+constexpr units::BytesPerSecond kHostLink{25e9};
 // Adam per parameter: gradient, master copy and two moments read (16), the latter three written (12), the 2-byte copy
 // written (2); the gradient read for its norm and cleared (8).
 constexpr double kAdamBytes = 38;
@@ -43,6 +45,11 @@ Seconds optimizer_seconds(const Pricing& pricing, const LocalParameters& params)
 
 UpdateCost update_cost(const Pricing& pricing, const LocalParameters& parameters) {
   return {.gradients = gradient_seconds(pricing, parameters), .optimizer = optimizer_seconds(pricing, parameters)};
+}
+
+Seconds offload_seconds(const HostTraffic& traffic, Seconds pipeline) {
+  const Seconds beside = Bytes{traffic.beside_pipeline} / kHostLink, update = Bytes{traffic.update} / kHostLink;
+  return units::max(beside - pipeline, Seconds{}) + update;
 }
 
 Seconds exposed_gradients(const Pricing& pricing, Seconds whole, Seconds last_backward) {
