@@ -39,7 +39,7 @@ if [ ${#wanted[@]} -gt 0 ]; then
   build/venv/bin/pip install --quiet --disable-pip-version-check "${wanted[@]}"
 fi
 
-# CuTe's headers, against which the tests hold the fragment layouts of mma.sync. Headers only: no dependencies.
+# CuTe's headers, against which the tests hold the layouts of mma.sync and wgmma. Headers only: no dependencies.
 if command -v nvcc >/dev/null && ! compgen -G "build/venv/lib/python3*/site-packages/cutlass_library" >/dev/null; then
   [ -d build/venv ] || python3 -m venv build/venv
   build/venv/bin/pip install --quiet --disable-pip-version-check --no-deps nvidia-cutlass==4.2.0.0

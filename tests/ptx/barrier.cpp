@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "async.hpp"
 #include "block.hpp"
 #include "error.hpp"
 
@@ -54,9 +55,10 @@ void complete(Block& block, std::uint32_t number) {
   Barrier& barrier = block.barriers[number];
   const Op* ops = block.launch->program->ops.data();
   std::shared_ptr<const Clock> clock;
-  if (block.races != nullptr) {
-    if (barrier.expected == block_threads(block) && !barrier.one_way) {
-      block.races->meet_all();
+  Races* races = block.races();
+  if (races != nullptr) {
+    if (barrier.expected == block_threads(block) && !barrier.one_way && !races->keeps_past()) {
+      races->meet_all();
     } else {
       clock = std::make_shared<const Clock>(std::move(barrier.clock.clock));
     }
@@ -66,7 +68,7 @@ void complete(Block& block, std::uint32_t number) {
       if (group.state != Group::State::kBarrier || barrier_of(*warp, ops[group.pc], group.lanes) != number) continue;
       ops[group.pc].run(*warp, ops[group.pc], group.lanes);
       if (clock != nullptr) {
-        each(group.lanes, [&](int lane) { block.races->leave(warp->thread(static_cast<std::uint32_t>(lane)), clock); });
+        each(group.lanes, [&](int lane) { races->leave(race_thread(*warp, lane), clock); });
       }
       group.state = Group::State::kReady;
       ++group.pc;
@@ -87,14 +89,18 @@ std::string ranges(const std::vector<std::uint32_t>& threads) {
   return out;
 }
 
-void collect(const Warp& warp, std::map<std::string, std::vector<std::uint32_t>>& places) {
+void collect(Warp& warp, std::map<std::string, std::vector<std::uint32_t>>& places) {
   const Program& program = *warp.block->launch->program;
   auto add = [&](Mask mask, const std::string& where) {
     each(mask, [&](int lane) {
       if ((mask >> lane & 1U) != 0) places[where].push_back(warp.thread(static_cast<std::uint32_t>(lane)));
     });
   };
-  for (const Group& group : warp.groups) add(group.lanes, "at " + place(program, program.ops[group.pc]));
+  for (const Group& group : warp.groups) {
+    const Op& op = program.ops[group.pc];
+    add(group.lanes, "at " + place(program, op) +
+                         (group.state == Group::State::kPhase ? phase_state(warp, op, group.lanes) : std::string()));
+  }
   if (warp.exited != 0) add(warp.exited, "exited at " + place(program, *warp.last_exit));
 }
 
@@ -125,8 +131,8 @@ bool arrive(Warp& warp, const Op& op, Mask mask) {
       static_cast<std::uint32_t>(std::popcount(mask)) + (op.size != 0 || mask == warp.exists ? absent : 0);
   if (op.size != 0) barrier.arrived += static_cast<std::uint32_t>(std::popcount(warp.exited));
   reduce(warp, op, mask, barrier);
-  if (block.races != nullptr) {
-    each(mask, [&](int lane) { block.races->arrive(warp.thread(static_cast<std::uint32_t>(lane)), barrier.clock); });
+  if (Races* races = block.races()) {
+    each(mask, [&](int lane) { races->arrive(race_thread(warp, lane), barrier.clock); });
   }
   if (barrier.arrived > expected) {
     fault(warp, op, std::countr_zero(mask),
@@ -146,6 +152,7 @@ bool arrive(Warp& warp, const Op& op, Mask mask) {
 
 void exited(Warp& warp) {
   Block& block = *warp.block;
+  cluster_arrivals(*block.cluster);
   if (block.launch->options.checks.exited_at_barrier || warp.exited != warp.exists) return;
   for (std::uint32_t number = 0; number < block.barriers.size(); ++number) {
     Barrier& barrier = block.barriers[number];
@@ -154,13 +161,19 @@ void exited(Warp& warp) {
   }
 }
 
-std::string who_waits(const Block& block) {
-  std::map<std::string, std::vector<std::uint32_t>> places;
-  for (const auto& warp : block.warps) collect(*warp, places);
-  return list(places);
+std::string who_waits(const Cluster& cluster) {
+  std::string out;
+  for (const auto& block : cluster.blocks) {
+    std::map<std::string, std::vector<std::uint32_t>> places;
+    for (const auto& warp : block->warps) collect(*warp, places);
+    if (cluster.blocks.size() > 1)
+      out += fmt::format("{}block {} of the cluster: ", out.empty() ? "" : "; ", block->rank);
+    out += list(places);
+  }
+  return out;
 }
 
-std::string who_waits(const Warp& warp) {
+std::string who_waits(Warp& warp) {
   std::map<std::string, std::vector<std::uint32_t>> places;
   collect(warp, places);
   return list(places);

@@ -6,11 +6,11 @@ namespace ptx {
 
 enum class Step : std::uint8_t { kDone, kWaits, kYields };
 
-[[nodiscard]] std::unique_ptr<Block> make_block(Launch& launch);
-void start_block(Block& block, Dim id);
+[[nodiscard]] std::unique_ptr<Cluster> make_cluster(Launch& launch);
+void start_cluster(Cluster& cluster, Dim id);
 
 /// Runs until all warps have exited (kDone) or all that can run have used their turn (kYields); a deadlock is a fault.
-Step run_block(Block& block);
+Step run_cluster(Cluster& cluster);
 
 /// One turn of a warp.
 Step run_warp(Warp& warp, std::uint64_t turn);
@@ -21,7 +21,7 @@ bool arrive(Warp& warp, const Op& op, Mask lanes);
 void exited(Warp& warp);
 
 /// Who waits where, for the text of a deadlock.
-[[nodiscard]] std::string who_waits(const Block& block);
-[[nodiscard]] std::string who_waits(const Warp& warp);
+[[nodiscard]] std::string who_waits(const Cluster& cluster);
+[[nodiscard]] std::string who_waits(Warp& warp);
 
 }  // namespace ptx

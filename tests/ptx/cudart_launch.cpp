@@ -10,7 +10,12 @@ namespace ptx {
 namespace {
 
 constexpr std::size_t kDefaultShared = 48 << 10;  // without cudaFuncAttributeMaxDynamicSharedMemorySize
-constexpr std::size_t kMostShared = 163 << 10;    // of a block, compute capability 8.0
+// Of a block: compute capability 8.0 and 9.0.
+constexpr std::size_t kMostShared80 = 163 << 10;
+constexpr std::size_t kMostShared90 = 227 << 10;
+constexpr std::uint64_t kMostBlocksOfCluster = 8;  // portable
+
+std::size_t most_shared(const Kernel& kernel) { return kernel.module->is_for_hopper() ? kMostShared90 : kMostShared80; }
 
 struct Configuration {
   dim3 grid, block;
@@ -26,13 +31,17 @@ Dim dim(dim3 value) { return {value.x, value.y, value.z}; }
 
 bool fits(const Kernel& kernel, const Program& program, const LaunchShape& shape) {
   const std::uint64_t threads = shape.block.count();
-  const std::size_t limit = kernel.max_dynamic_shared != 0 ? kMostShared : kDefaultShared;
+  const std::size_t limit = kernel.max_dynamic_shared != 0 ? most_shared(kernel) : kDefaultShared;
+  const Dim cluster = shape.cluster.value_or(program.cluster);
+  if (cluster.count() == 0 || cluster.count() > kMostBlocksOfCluster || shape.grid.x % cluster.x != 0 ||
+      shape.grid.y % cluster.y != 0 || shape.grid.z % cluster.z != 0) {
+    return false;
+  }
   return threads > 0 && threads <= 1024 && shape.block.z <= 64 && shape.grid.count() > 0 && shape.grid.y <= 65535 &&
          shape.grid.z <= 65535 && program.static_shared_bytes + shape.dynamic_shared <= limit;
 }
 
-cudaError_t run_kernel(Kernel& kernel, dim3 grid, dim3 block, void** arguments, std::size_t shared) {
-  const LaunchShape shape{.grid = dim(grid), .block = dim(block), .dynamic_shared = shared};
+cudaError_t run_kernel(Kernel& kernel, const LaunchShape& shape, void** arguments) {
   try {
     const Program& program = kernel.module->program(kernel.name);
     if (!fits(kernel, program, shape)) return record(cudaErrorInvalidConfiguration);
@@ -45,6 +54,10 @@ cudaError_t run_kernel(Kernel& kernel, dim3 grid, dim3 block, void** arguments, 
     return record(cudaErrorInvalidPtx);
   }
   return cudaSuccess;
+}
+
+cudaError_t run_kernel(Kernel& kernel, dim3 grid, dim3 block, void** arguments, std::size_t shared) {
+  return run_kernel(kernel, {.grid = dim(grid), .block = dim(block), .dynamic_shared = shared}, arguments);
 }
 
 }  // namespace
@@ -121,19 +134,26 @@ cudaError_t cudaLaunchCooperativeKernel(const void* function, dim3 grid, dim3 bl
   return cudaLaunchKernel(function, grid, block, arguments, shared, stream);
 }
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void** arguments) {
+  ptx::Kernel* kernel = ptx::find_kernel(function);
+  if (kernel == nullptr) return ptx::record(cudaErrorInvalidDeviceFunction);
+  ptx::LaunchShape shape{.grid = ptx::dim(config->gridDim),
+                         .block = ptx::dim(config->blockDim),
+                         .dynamic_shared = config->dynamicSmemBytes};
   for (unsigned i = 0; i < config->numAttrs; ++i) {
-    const cudaLaunchAttributeID id = config->attrs[i].id;
-    if (id == cudaLaunchAttributeClusterDimension) return ptx::record(cudaErrorNotSupported);
+    const cudaLaunchAttribute& attribute = config->attrs[i];
+    if (attribute.id != cudaLaunchAttributeClusterDimension) continue;
+    const auto& size = attribute.val.clusterDim;
+    shape.cluster = ptx::Dim{size.x, size.y, size.z};
   }
-  return cudaLaunchKernel(function, config->gridDim, config->blockDim, arguments, config->dynamicSmemBytes,
-                          config->stream);
+  return ptx::run_kernel(*kernel, shape, arguments);
 }
 
 cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
   ptx::Kernel* kernel = ptx::find_kernel(function);
   if (kernel == nullptr) return ptx::record(cudaErrorInvalidDeviceFunction);
   if (attribute == cudaFuncAttributeMaxDynamicSharedMemorySize) {
-    if (value < 0 || static_cast<std::size_t>(value) > ptx::kMostShared) return ptx::record(cudaErrorInvalidValue);
+    if (value < 0 || static_cast<std::size_t>(value) > ptx::most_shared(*kernel))
+      return ptx::record(cudaErrorInvalidValue);
     kernel->max_dynamic_shared = static_cast<std::size_t>(value);
   }
   return cudaSuccess;

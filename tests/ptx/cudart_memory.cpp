@@ -1,5 +1,6 @@
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <map>
@@ -61,6 +62,11 @@ void* symbol_address(const void* symbol) {
   const auto found = session().variables.find(symbol);
   if (found == session().variables.end()) return nullptr;
   return host_pointer(found->second.first->address(found->second.second));
+}
+
+bool is_hopper() {
+  const auto& modules = session().modules;
+  return std::any_of(modules.begin(), modules.end(), [](const auto& module) { return module->is_for_hopper(); });
 }
 
 using Time = std::chrono::steady_clock::time_point;
@@ -190,7 +196,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
   return cudaSuccess;
 }
 
-// The device: an A100's limits, since the code is for compute capability 8.0.
+// The device: an A100, or an H100 when the program's kernels are for one.
 cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;
@@ -207,6 +213,16 @@ cudaError_t cudaDriverGetVersion(int* version) {
 cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  static const std::map<cudaDeviceAttr, int> kHopper{{cudaDevAttrComputeCapabilityMajor, 9},
+                                                     {cudaDevAttrMultiProcessorCount, 132},
+                                                     {cudaDevAttrMaxSharedMemoryPerBlockOptin, 227 << 10},
+                                                     {cudaDevAttrMaxSharedMemoryPerMultiprocessor, 228 << 10},
+                                                     {cudaDevAttrL2CacheSize, 50 << 20}};
+  const auto hopper = kHopper.find(attribute);
+  if (ptx::is_hopper() && hopper != kHopper.end()) {
+    *value = hopper->second;
+    return cudaSuccess;
+  }
   static const std::map<cudaDeviceAttr, int> kValues{{cudaDevAttrComputeCapabilityMajor, 8},
                                                      {cudaDevAttrComputeCapabilityMinor, 0},
                                                      {cudaDevAttrMultiProcessorCount, 108},

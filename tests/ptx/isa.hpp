@@ -77,6 +77,10 @@ void add_async(Table& table);
 void add_warp(Table& table);
 void add_matrix(Table& table);
 void add_control(Table& table);
+void add_mbarrier(Table& table);
+void add_bulk(Table& table);
+void add_wgmma(Table& table);
+void add_cluster(Table& table);
 
 // ---- access to operands
 template <class T>
@@ -176,6 +180,44 @@ void touch(Warp& warp, const Op& op, Mask mask, std::uint32_t arg, std::int64_t 
 /// f(lane) in the order of the schedule: who wins when lanes store to one place, and the order of atomics.
 template <class F>
 void each_in_order(const Warp& warp, Mask mask, F f);
+
+/// Op::mode of a wait for a phase.
+enum PhaseMode : std::uint32_t { kMbarrierParity, kMbarrierState, kClusterPhase };
+
+/// Whether the phase that these lanes wait for is over; bulk copies that could end it are completed first, as few as
+/// will do (mbarrier.cpp).
+[[nodiscard]] bool phase_over(Warp& warp, const Op& op, Mask mask);
+/// What a phase lacks, for the text of a deadlock.
+[[nodiscard]] std::string phase_state(Warp& warp, const Op& op, Mask mask);
+
+inline std::uint32_t race_thread(const Warp& warp, int lane) {
+  return warp.block->race_thread(warp.thread(static_cast<std::uint32_t>(lane)));
+}
+
+/// A shared address of the cluster: whose it is and where; faults when the block has exited.
+struct SharedPlace {
+  Block* block = nullptr;
+  std::uint32_t address = 0;
+};
+[[nodiscard]] SharedPlace shared_place(Warp& warp, const Op& op, int lane, std::uint64_t address);
+
+/// Address of an operand in one lane.
+[[nodiscard]] std::uint64_t address_of(Warp& warp, const Operand& operand, int lane, std::int64_t displacement);
+
+/// Checks bytes of shared memory that asynchronous work reads or writes (not for races).
+void check_shared(Warp& warp, const Op& op, int lane, const Block& block, std::uint32_t address, std::uint32_t bytes,
+                  Touch what);
+/// The same for global memory, and counts them.
+void touch_bulk(Warp& warp, const Op& op, int lane, std::uint64_t address, std::uint32_t bytes, Touch what);
+/// Ends the launch because of a race with an earlier access.
+[[noreturn]] void race_fault(Warp& warp, const Op& op, int lane, std::uint32_t address, std::uint32_t bytes,
+                             const char* verb, const Races::Conflict& earlier);
+
+/// What still is in flight when a cluster ends is a fault.
+void check_bulk_done(Cluster& cluster);
+void check_products_done(const Warp& warp);
+/// A lane reads or writes a register that a wgmma in flight owns.
+void check_locked(Warp& warp, const Op& op);
 
 /// Completes the copies of these lanes whose group is older than `keep` (see isa_async.cpp).
 void finish_copies(Warp& warp, Mask mask, std::uint32_t keep);

@@ -72,8 +72,9 @@ void complete(Warp& warp, const AsyncCopy& copy) {
   if (copy.source_bytes != 0) std::memcpy(to, host_pointer(copy.from), copy.source_bytes);
   std::fill_n(block.shadow.data() + copy.to, copy.bytes, static_cast<std::uint8_t>(kWritten));
   Races::Conflict earlier;
-  if (block.races != nullptr) {
-    block.races->access(warp.thread(copy.lane), copy.to, copy.bytes, Access::kWrite, copy.op, earlier);
+  if (Races* races = block.races()) {
+    races->access(race_thread(warp, static_cast<int>(copy.lane)), block.race_address(copy.to), copy.bytes,
+                  Access::kWrite, copy.op, earlier);
   }
 }
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "elements.hpp"
 #include "isa.hpp"
-#include "numbers.hpp"
 
 // mma.sync, ldmatrix, stmatrix (PTX ISA 9.7.14.5): the fragment layouts are those of its figures; the test compares
 // them with CuTe's. Products are exact in fp32 and accumulated in fp32 in the order of k.
@@ -12,28 +12,6 @@ using u32 = std::uint32_t;
 
 constexpr std::size_t kM = 16;
 constexpr std::size_t kN = 8;
-
-// Element formats: how many lie in a 32-bit register, and their value.
-struct Bf16Element {
-  static constexpr u32 kPerRegister = 2;
-  static float value(u32 bits) { return to_float(Bf16{static_cast<std::uint16_t>(bits)}); }
-};
-struct HalfElement {
-  static constexpr u32 kPerRegister = 2;
-  static float value(u32 bits) { return to_float(Half{static_cast<std::uint16_t>(bits)}); }
-};
-template <int kMantissa>
-struct Fp8Element {
-  static constexpr u32 kPerRegister = 4;
-  static float value(u32 bits) {
-    static const std::array<float, 256> kValues = [] {
-      std::array<float, 256> values{};
-      for (u32 i = 0; i < 256; ++i) values[i] = from_fp8<kMantissa>(static_cast<std::uint8_t>(i));
-      return values;
-    }();
-    return kValues[bits & 0xffU];
-  }
-};
 
 // m16n8kK with a row-major, b column-major. A register of a holds kPerRegister neighbours in k; registers go through
 // the two halves of m first, then through k. For b they go through k.

@@ -35,7 +35,7 @@ void store(Warp& warp, const Op& op, Mask mask) {
 
 bool decode_space(Mods& mods, Op& op) {
   const std::string_view space =
-      mods.take_any({"global", "shared", "shared::cta", "local", "const", "param", "param::entry"});
+      mods.take_any({"global", "shared", "shared::cta", "shared::cluster", "local", "const", "param", "param::entry"});
   if (space == "global" || space == "const") op.space = Space::kGlobal;
   if (space.starts_with("shared")) op.space = Space::kShared;
   if (space == "local") op.space = Space::kLocal;
@@ -120,6 +120,7 @@ bool decode_hint_only(Mods& mods, const Instruction&, Op& op) {
   decode_space(mods, op);
   mods.take_any({"L1", "L2"});
   mods.take_prefixed("L2::");
+  mods.take("tensormap");
   op.run = nothing;
   return true;
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "isa.hpp"
+#include "async.hpp"
 
 // shfl, vote, match, redux, activemask, barriers (PTX ISA 9.7.9.6, 9.7.13). The scheduler has made all lanes of the
 // member mask meet here; the mask that arrives is theirs.
@@ -149,11 +149,11 @@ void elect(Warp& warp, const Op& op, Mask mask) {
 
 // bar.warp.sync is the one warp instruction that orders memory.
 void warp_barrier(Warp& warp, const Op&, Mask mask) {
-  if (warp.block->races == nullptr) return;
+  if (warp.block->races() == nullptr) return;
   std::array<u32, kLanes> threads;
   std::size_t count = 0;
-  each(mask, [&](int lane) { threads[count++] = warp.thread(static_cast<u32>(lane)); });
-  warp.block->races->meet({threads.data(), count});
+  each(mask, [&](int lane) { threads[count++] = race_thread(warp, lane); });
+  warp.block->races()->meet({threads.data(), count});
 }
 
 // bar and barrier: arrival and departure are the scheduler's (barrier.cpp); this hands out the result of a reduction.
@@ -169,6 +169,7 @@ void barrier_result(Warp& warp, const Op& op, Mask mask) {
 }
 
 bool decode_bar(Mods& mods, const Instruction& text, Op& op) {
+  if (mods.take("cluster")) return decode_cluster_barrier(mods, op);
   op.kind = Class::kBarrier;
   op.flow = Flow::kBarrier;
   op.run = barrier_result;

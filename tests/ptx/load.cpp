@@ -24,6 +24,7 @@ class Loader {
     if (found == module_.functions.end()) throw PtxError(fmt::format("PTX: no kernel named {}", name));
     program_->kernel = name;
     program_->module = &module_;
+    if (const auto& size = found->second.cluster; size[0] != 0) program_->cluster = {size[0], size[1], size[2]};
     Frame frame{.function = &found->second};
     place_parameters(frame);
     place_module_shared();
@@ -169,6 +170,7 @@ class Loader {
         }
         if (frame.depth > 0 && text.opcode.find(".param") != std::string::npos) op.space = Space::kLocal;
         op.displacement.at(addresses++) = arg.displacement;
+        for (const Arg& part : arg.parts) flatten(frame, text, part, op, out, addresses);
         break;
       }
       case Arg::Kind::kVector:
@@ -201,6 +203,7 @@ class Loader {
     } catch (const PtxError& error) {
       fail(text, error.what());
     }
+    if (text.opcode.starts_with("wgmma") || text.opcode.starts_with("cp.async.bulk")) program_->async_proxy = true;
     program_->ops.push_back(op);
     return program_->ops.back();
   }

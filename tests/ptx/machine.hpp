@@ -6,6 +6,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "memory.hpp"
@@ -30,7 +31,13 @@ inline constexpr Mask kAll = 0xffffffffU;
 inline constexpr std::uint64_t kSharedWindow = std::uint64_t{1} << 60;
 inline constexpr std::uint64_t kLocalWindow = std::uint64_t{1} << 61;
 
+// A shared address of another block of the cluster holds its rank + 1 above these bits; 0 there: the block's own.
+inline constexpr std::uint32_t kRankBits = 24;
+inline constexpr std::uint32_t kOffsetMask = (std::uint32_t{1} << kRankBits) - 1;
+
 struct Warp;
+struct Block;
+struct Cluster;
 struct Op;
 using Handler = void (*)(Warp&, const Op&, Mask);
 
@@ -45,13 +52,14 @@ struct Operand {
   bool sink = false;       // "_"
 };
 
-enum class Flow : std::uint8_t { kStraight, kBranch, kIndexedBranch, kExit, kWarpSync, kBarrier, kYield };
+/// kPhase: lanes that wait for a phase, of an mbarrier or of the cluster's barrier.
+enum class Flow : std::uint8_t { kStraight, kBranch, kIndexedBranch, kExit, kWarpSync, kBarrier, kYield, kPhase };
 
 struct Op {
   Handler run = nullptr;
   const Operand* arg = nullptr;  // vectors flattened
   std::uint32_t args = 0;
-  std::array<std::int64_t, 2> displacement{};  // of the addresses among the operands
+  std::array<std::int64_t, 3> displacement{};  // of the addresses among the operands
   Operand guard{};
   bool guarded = false;
   Flow flow = Flow::kStraight;
@@ -71,8 +79,14 @@ struct ParameterSlot {
   std::size_t bytes = 0;
 };
 
+struct Dim {
+  std::uint32_t x = 1, y = 1, z = 1;
+  [[nodiscard]] std::uint64_t count() const { return std::uint64_t{x} * y * z; }
+};
+
 struct Program {
   std::string kernel;
+  Dim cluster;
   std::vector<Op> ops;
   std::vector<std::unique_ptr<Operand[]>> operands;
   std::vector<std::vector<std::uint32_t>> branch_tables;
@@ -85,11 +99,7 @@ struct Program {
   std::vector<std::pair<std::string, Operand>> special;  // %tid.x -> its register
   std::array<std::vector<std::uint64_t>, 4> pools;       // of constants, see frame.hpp
   const Module* module = nullptr;
-};
-
-struct Dim {
-  std::uint32_t x = 1, y = 1, z = 1;
-  [[nodiscard]] std::uint64_t count() const { return std::uint64_t{x} * y * z; }
+  bool async_proxy = false;  // it has bulk copies or wgmma
 };
 
 struct AsyncCopy {
@@ -102,13 +112,62 @@ struct AsyncCopy {
   std::uint32_t group = 0;
 };
 
+/// Bytes that lie together on both sides of a bulk copy. `shared` counts from the copy's own shared address,
+/// unswizzled.
+struct BulkPart {
+  std::uint64_t global = 0;  // 0: zeros, or NaN
+  std::uint32_t shared = 0;
+  std::uint32_t bytes = 0;
+};
+
+/// A bulk copy in flight, between global (or another block's shared) memory and the shared memory of `block`.
+struct BulkCopy {
+  const Op* op = nullptr;
+  Warp* warp = nullptr;  // that issued it
+  std::uint32_t lane = 0;
+  Block* block = nullptr;
+  std::uint32_t shared = 0;   // address
+  std::uint32_t bytes = 0;    // of the whole copy
+  std::uint32_t swizzle = 0;  // bytes; 0: none
+  std::byte fill{};
+  std::vector<BulkPart> parts{};
+  std::uint32_t mbarrier = 0;  // of a load: in `block`
+  std::uint32_t agent = 0;     // of a load
+  std::uint32_t epoch = 0;
+  std::uint32_t group = 0;  // of a store
+};
+
+/// One wgmma.mma_async of a warp, its 16 rows of the 64.
+struct Product {
+  const Op* op = nullptr;
+  std::uint64_t a = 0, b = 0;  // descriptors
+  bool adds = false;           // scale-d
+};
+
+/// Accumulators in flight: [register][lane].
+struct Accumulators {
+  std::vector<std::uint32_t> registers;  // offsets
+  std::vector<float> values;
+};
+
+/// What a warp knows of its wgmmas.
+struct Products {
+  std::vector<Product> open;                    // not committed
+  std::vector<std::vector<Product>> committed;  // groups, oldest first
+  std::vector<std::uint32_t> epochs;            // of the groups
+  std::vector<Accumulators> in_flight;
+  std::vector<bool> locked;           // [register offset / 64]
+  std::vector<std::uint64_t> fenced;  // the registers at the last wgmma.fence; empty: none yet
+  std::uint64_t count = 0;            // issued
+
+  [[nodiscard]] bool busy() const { return !in_flight.empty(); }
+};
+
 struct Group {
-  enum class State : std::uint8_t { kReady, kMeeting, kBarrier } state = State::kReady;
+  enum class State : std::uint8_t { kReady, kMeeting, kBarrier, kPhase } state = State::kReady;
   std::uint32_t pc = 0;
   Mask lanes = 0;
 };
-
-struct Block;
 
 struct Warp {
   std::array<std::array<std::byte*, 4>, 2> base{};  // [constant][log2 bytes]
@@ -122,6 +181,10 @@ struct Warp {
   std::vector<AsyncCopy> copies;
   std::array<std::uint32_t, kLanes> open_group{};  // number of the cp.async group that is being filled
   std::array<std::uint32_t, kLanes> carry{};       // CC.CF
+  std::vector<BulkCopy> bulk_stores;
+  std::array<std::uint32_t, kLanes> open_bulk_group{};
+  std::array<std::uint64_t, kLanes> cluster_phase{};  // of the cluster's barrier at which the lane arrived last
+  Products products;
   const Op* last_exit = nullptr;
   bool turn_over = false;  // its turn ended while it could have gone on
 
@@ -138,22 +201,62 @@ struct Barrier {
   BarrierClock clock;
 };
 
+/// PTX ISA 9.7.13.15: a phase is over when no arrival and no byte is outstanding.
+struct Mbarrier {
+  std::uint32_t expected = 0;
+  std::int64_t pending = 0;
+  std::int64_t transactions = 0;
+  std::uint64_t phase = 0;
+  BarrierClock clock{};
+  std::shared_ptr<const Clock> done{};  // of the last phase
+};
+
 struct Launch;
 
 struct Block {
   Launch* launch = nullptr;
+  Cluster* cluster = nullptr;
+  std::uint32_t rank = 0;  // in the cluster
   Dim id;
   std::vector<std::unique_ptr<Warp>> warps;
   std::vector<std::byte> shared;
   std::vector<std::uint8_t> shadow;
   std::array<Barrier, 16> barriers;
+  std::unordered_map<std::uint32_t, Mbarrier> mbarriers;  // by shared address
+  bool slept = false;                                     // a thread executed nanosleep: it waits for something
+
+  [[nodiscard]] Races* races() const;  // nullptr: not checked
+  /// A thread or a shared address as the cluster's race check numbers them.
+  [[nodiscard]] std::uint32_t race_thread(std::uint32_t thread) const {
+    return rank * static_cast<std::uint32_t>(warps.size()) * kLanes + thread;
+  }
+  [[nodiscard]] std::uint32_t race_address(std::uint32_t address) const { return rank * race_stride() + address; }
+  [[nodiscard]] std::uint32_t race_stride() const { return static_cast<std::uint32_t>((shared.size() + 15) / 16 * 16); }
+  [[nodiscard]] bool exited() const;
+};
+
+/// barrier.cluster: all threads of the cluster that have not exited.
+struct ClusterBarrier {
+  std::uint32_t arrived = 0;
+  std::uint64_t phase = 1;
+  BarrierClock clock;
+  std::shared_ptr<const Clock> done;
+};
+
+/// Blocks that run side by side and reach one another's shared memory; one block, when the kernel names no cluster.
+struct Cluster {
+  Launch* launch = nullptr;
+  Dim id;
+  std::vector<std::unique_ptr<Block>> blocks;
   std::unique_ptr<Races> races;
-  bool slept = false;  // a thread executed nanosleep: it waits for something
+  ClusterBarrier barrier;
+  std::vector<BulkCopy> loads;  // in flight
 };
 
 struct Launch {
   const Program* program = nullptr;
   Dim grid, block;
+  Dim cluster{};
   std::vector<std::byte> parameters{};
   std::size_t dynamic_shared = 0;
   Options options;
@@ -162,11 +265,18 @@ struct Launch {
   std::uint64_t steps = 0;
 };
 
+// Agents of asynchronous work, see race.hpp: of each warp one for its wgmmas and one for its bulk stores, and some that
+// bulk loads share by the mbarrier that they signal.
+inline constexpr std::uint32_t kReadersOfWarp = 2;
+inline constexpr std::uint32_t kWriters = 32;
+
 /// Runs the grid to its end; throws KernelFault.
 void run(Launch& launch);
 
 /// Ends the launch: the text names kernel, block, thread, line and instruction. `lane` -1: the warp as a whole.
 [[noreturn]] void fault(const Warp& warp, const Op& op, int lane, const std::string& what);
 [[nodiscard]] std::string place(const Program& program, const Op& op);
+
+inline Races* Block::races() const { return cluster->races.get(); }
 
 }  // namespace ptx

@@ -12,7 +12,7 @@
 namespace ptx {
 
 /// The state of a byte in a shadow map. Fresh pages of a map are zero, hence kUnwritten.
-enum : std::uint8_t { kUnwritten = 0, kWritten = 1, kGap = 2, kInFlight = 3 };
+enum : std::uint8_t { kUnwritten = 0, kWritten = 1, kGap = 2, kInFlight = 3, kBarrierObject = 4 };
 
 inline constexpr std::size_t kSector = 32;  // bytes that DRAM and L2 move at least
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -49,6 +50,7 @@ struct Variable {
 struct Function {
   std::string name;
   bool is_kernel = false;
+  std::array<std::uint32_t, 3> cluster{};  // .reqnctapercluster; zeros: not given
   std::vector<Variable> results;
   std::vector<Variable> params;
   std::vector<Variable> variables;

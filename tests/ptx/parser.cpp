@@ -197,8 +197,15 @@ class Parser {
     function.results = parameters();
     function.name = next();
     function.params = parameters();
-    while (peek() != "{" && peek() != ";" && !done()) ++at_;  // .maxntid 256, 1, 1 and the like
-    if (accept(";")) return;                                  // a declaration: known by name when it is called
+    while (peek() != "{" && peek() != ";" && !done()) {  // .maxntid 256, 1, 1 and the like
+      if (next() != ".reqnctapercluster") continue;
+      function.cluster = {1, 1, 1};
+      for (std::uint32_t& size : function.cluster) {
+        size = static_cast<std::uint32_t>(integer());
+        if (!accept(",")) break;
+      }
+    }
+    if (accept(";")) return;  // a declaration: known by name when it is called
     function_ = &function;
     scopes_.assign(1, 0);
     function.scope_parent.assign(1, -1);
@@ -361,6 +368,7 @@ class Parser {
       if (accept("+")) arg.displacement = integer();
       if (peek() == "-") arg.displacement = integer();
     }
+    if (accept(",")) arg.parts.push_back(operand());  // the coordinates of a tensor
     expect("]");
     return arg;
   }

@@ -261,10 +261,10 @@ TEST(Errors, UnknownInstructionNamesKernelLineAndOpcode) {
     EXPECT_NE(std::string(error.what()).find("PTX line"), std::string::npos) << error.what();
   }
   try {
-    run_text("wgmma.fence.sync.aligned;\n mov.u32 r9, 0;", 'r', lanes_with(square));
+    run_text("wgmma.strange.sync.aligned;\n mov.u32 r9, 0;", 'r', lanes_with(square));
     FAIL();
   } catch (const PtxError& error) {
-    EXPECT_STREQ(error.what(), "kernel k: PTX line 25: 'wgmma.fence.sync.aligned': unknown instruction");
+    EXPECT_STREQ(error.what(), "kernel k: PTX line 25: 'wgmma.strange.sync.aligned': unknown instruction");
   }
   EXPECT_THROW(run_text("add.strange.s32 r9, r1, r2;", 'r', lanes_with(square)), PtxError);
   EXPECT_THROW(run_text("ld.global.strange.u32 r9, [at];", 'r', lanes_with(square)), PtxError);

@@ -5,11 +5,16 @@
 #include <span>
 #include <vector>
 
-// Shared-memory races of one block, by happens-before: an access is a race when an earlier conflicting one by another
-// thread is not ordered before it by barriers (and __syncwarp). Shuffles and votes order nothing (PTX ISA 9.7.9).
+// Races in the shared memory of a cluster of blocks, by happens-before: an access is a race when an earlier conflicting
+// one by another thread is not ordered before it by barriers (and __syncwarp). Shuffles and votes order nothing (PTX
+// ISA 9.7.9).
+//
+// Asynchronous work (bulk copies, wgmma) counts as agents with epochs of their own, which a thread learns only from
+// what completes it: an mbarrier, a wait. It goes through the async proxy, which sees a thread's ordinary write only
+// after that thread's fence.proxy.async: the second half of a clock says up to where each thread has fenced.
 namespace ptx {
 
-using Clock = std::vector<std::uint32_t>;  // [thread]; empty: all zero
+using Clock = std::vector<std::uint32_t>;  // [thread or agent], then [thread] fenced; empty: all zero
 
 /// What the threads that came to a barrier have seen.
 struct BarrierClock {
@@ -21,16 +26,36 @@ enum class Access : std::uint8_t { kRead, kWrite, kStrongRead, kStrongWrite };
 
 class Races {
  public:
-  Races(std::uint32_t threads, std::size_t shared_bytes);
+  /// `readers` and `writers`: agents that read and write asynchronously; 0: the program has no such work.
+  Races(std::uint32_t threads, std::uint32_t readers, std::uint32_t writers, std::size_t shared_bytes);
 
   struct Conflict {
-    std::uint32_t thread = 0;
-    const void* op = nullptr;  // the earlier access
+    std::uint32_t thread = 0;  // an agent when it is not below threads()
+    const void* op = nullptr;  // the earlier access; nullptr: not kept
     Access access = Access::kRead;
+    bool unfenced = false;  // ordered, but not visible to the async proxy
   };
+  [[nodiscard]] std::uint32_t threads() const { return threads_; }
+  [[nodiscard]] std::uint32_t reader(std::uint32_t number) const { return threads_ + number; }
+  [[nodiscard]] std::uint32_t writer(std::uint32_t number) const { return threads_ + readers_ + number % writers_; }
+  [[nodiscard]] std::uint32_t epoch(std::uint32_t agent) const { return epoch_[agent]; }
   /// True: a race; `earlier` says with what.
   bool access(std::uint32_t thread, std::uint32_t address, std::uint32_t bytes, Access access, const void* op,
               Conflict& earlier);
+
+  /// The same for an agent, as the thread that starts it knows the past.
+  bool async_read(std::uint32_t thread, std::uint32_t agent, std::uint32_t address, std::uint32_t bytes,
+                  Conflict& earlier);
+  bool async_write(std::uint32_t thread, std::uint32_t agent, std::uint32_t address, std::uint32_t bytes,
+                   const void* op, Conflict& earlier);
+  /// What the agent does from now on belongs to its next epoch.
+  void advance(std::uint32_t agent) { ++epoch_[agent]; }
+  /// What the agent did up to `epoch` is ordered before what comes after this.
+  void learn(std::uint32_t thread, std::uint32_t agent, std::uint32_t epoch);
+  void arrive(std::uint32_t agent, std::uint32_t epoch, BarrierClock& barrier) const;
+  void fence(std::uint32_t thread);
+  /// Joins what a barrier has seen, without having arrived at it.
+  void acquire(std::uint32_t thread, const std::shared_ptr<const Clock>& barrier);
 
   /// __syncwarp: all of these threads are ordered.
   void meet(std::span<const std::uint32_t> threads);
@@ -38,8 +63,10 @@ class Races {
   void arrive(std::uint32_t thread, BarrierClock& barrier);
   /// The leaving half of bar.sync.
   void leave(std::uint32_t thread, const std::shared_ptr<const Clock>& barrier);
-  /// A barrier of the whole block: everything before it is ordered before everything after it.
+  /// A barrier of all threads: everything before it is ordered before everything after it. Forgets the past, so
+  /// not while asynchronous work may be under way.
   void meet_all();
+  [[nodiscard]] bool keeps_past() const { return writers_ != 0; }
 
  private:
   // The threads that accessed a cell since its last ordered write: one of them, or an array of epochs in a pool.
@@ -63,12 +90,23 @@ class Races {
   };
 
   bool check(Cell& cell, std::uint32_t thread, Access access, const void* op, Conflict& earlier);
+  [[nodiscard]] bool fenced(std::uint32_t before, std::uint32_t epoch, std::uint32_t thread) const;
+  bool check_readers(std::uint32_t thread, std::uint32_t address, std::uint32_t bytes, Conflict& earlier);
+  bool check_fence(const Cell& cell, std::uint32_t thread, Conflict& earlier) const;
+  /// base_[thread] with a change; the lanes of a warp mostly make the same one and then share it.
+  template <class Change>
+  void rebase(std::uint32_t thread, const std::shared_ptr<const void>& cause, std::uint32_t epoch, Change change);
+  void drop(Set& set);
+  std::uint32_t take_pool();
   [[nodiscard]] bool ordered(std::uint32_t before, std::uint32_t epoch, std::uint32_t thread) const;
   [[nodiscard]] int unordered(const Set& set, std::uint32_t thread) const;  // a thread, or -1
   void add(Set& set, std::uint32_t thread);
   void fresh(Cell& cell) const;
 
   std::uint32_t threads_;
+  std::uint32_t readers_;
+  std::uint32_t writers_;
+  std::uint32_t agents_ = threads_ + readers_ + writers_;  // threads among them
   std::uint32_t generation_ = 1;
   std::vector<std::uint32_t> epoch_;
   std::vector<std::shared_ptr<const Clock>> base_;
@@ -76,6 +114,14 @@ class Races {
   std::vector<Cell> bytes_;
   std::vector<Clock> pool_;
   std::uint32_t pool_used_ = 0;
+  std::vector<std::uint32_t> pool_free_;
+  std::vector<std::uint32_t> chunk_reads_;  // [16-byte chunk][reader]: epoch of its last read
+  struct Rebased {
+    std::shared_ptr<const Clock> from;
+    std::shared_ptr<const void> cause;
+    std::uint32_t epoch = 0;
+    std::shared_ptr<const Clock> to;
+  } rebased_;
 };
 
 }  // namespace ptx

@@ -6,15 +6,15 @@
 
 #include "block.hpp"
 
-// The grid: which block runs when. One block runs to its end before the next starts, unless it spins for something that
-// another block must do (look-back, a grid barrier): then the next one starts beside it.
+// The grid: which cluster of blocks (mostly one block) runs when. One runs to its end before the next starts, unless it
+// spins for something that another must do (look-back, a grid barrier): then the next one starts beside it.
 namespace ptx {
 namespace {
 
 /// The i-th block in the order of the schedule.
 class BlockOrder {
  public:
-  explicit BlockOrder(Launch& launch) : count_(launch.grid.count()), order_(launch.options.order) {
+  BlockOrder(Launch& launch, std::uint64_t count) : count_(count), order_(launch.options.order) {
     if (order_ != Order::kRandom || count_ < 2) return;
     start_ = launch.random() % count_;
     do step_ = 1 + launch.random() % count_;
@@ -37,7 +37,7 @@ class BlockOrder {
 /// likely there (look-back), and the machine should not have to hold the whole grid.
 class NextBlock {
  public:
-  explicit NextBlock(Launch& launch) : order_(launch), begun_(launch.grid.count()) {}
+  NextBlock(Launch& launch, std::uint64_t count) : order_(launch, count), begun_(count) {}
 
   [[nodiscard]] bool done() const { return started_ == begun_.size(); }
   std::uint64_t take(std::size_t resident) {
@@ -59,7 +59,7 @@ class NextBlock {
   std::uint64_t first_ = 0;      // position in the grid
 };
 
-Dim block_id(const Dim& grid, std::uint64_t linear) {
+Dim position(const Dim& grid, std::uint64_t linear) {
   return {static_cast<std::uint32_t>(linear % grid.x), static_cast<std::uint32_t>(linear / grid.x % grid.y),
           static_cast<std::uint32_t>(linear / grid.x / grid.y)};
 }
@@ -68,24 +68,24 @@ Dim block_id(const Dim& grid, std::uint64_t linear) {
 
 void run(Launch& launch) {
   launch.random.seed(launch.options.seed);
-  NextBlock next(launch);
-  std::deque<std::unique_ptr<Block>> resident;
-  std::vector<std::unique_ptr<Block>> spare;
+  const Dim& size = launch.cluster;
+  const Dim clusters{launch.grid.x / size.x, launch.grid.y / size.y, launch.grid.z / size.z};
+  NextBlock next(launch, clusters.count());
+  std::deque<std::unique_ptr<Cluster>> resident;
+  std::vector<std::unique_ptr<Cluster>> spare;
   while (!next.done() || !resident.empty()) {
     if (!next.done()) {
-      if (spare.empty()) {
-        spare.push_back(make_block(launch));
-      }
-      start_block(*spare.back(), block_id(launch.grid, next.take(resident.size())));
+      if (spare.empty()) spare.push_back(make_cluster(launch));
+      start_cluster(*spare.back(), position(clusters, next.take(resident.size())));
       resident.push_front(std::move(spare.back()));
       spare.pop_back();
     }
     // The newest first; when it waits for others, each of them gets a turn.
     for (std::size_t i = 0; i < resident.size();) {
-      if (run_block(*resident[i]) == Step::kDone) {
+      if (run_cluster(*resident[i]) == Step::kDone) {
+        launch.counters->blocks += resident[i]->blocks.size();
         spare.push_back(std::move(resident[i]));
         resident.erase(resident.begin() + static_cast<std::ptrdiff_t>(i));
-        ++launch.counters->blocks;
       } else {
         ++i;
       }

@@ -54,6 +54,7 @@ void launch(const Program& program, const LaunchShape& shape, void* const* argum
   Launch launch{.program = &program,
                 .grid = shape.grid,
                 .block = shape.block,
+                .cluster = shape.cluster.value_or(program.cluster),
                 .dynamic_shared = shape.dynamic_shared,
                 .options = state.options,
                 .counters = &state.counters};

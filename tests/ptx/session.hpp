@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -19,6 +20,8 @@ class LoadedModule {
 
   [[nodiscard]] const Program& program(const std::string& kernel);  // parsed and loaded when first asked for
   [[nodiscard]] std::uint64_t address(const std::string& variable);
+  /// Written for compute capability 9.0.
+  [[nodiscard]] bool is_for_hopper() const { return text_.find(".target sm_90") != std::string::npos; }
 
  private:
   void parse_once();
@@ -38,6 +41,7 @@ struct Kernel {
 
 struct LaunchShape {
   Dim grid, block;
+  std::optional<Dim> cluster{};  // none: as the kernel says
   std::size_t dynamic_shared = 0;
 };
 

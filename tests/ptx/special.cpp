@@ -34,6 +34,20 @@ const std::unordered_map<std::string, Special>& specials() {
       {"%nctaid.x", {4, [](const Warp& w, std::uint32_t) { return std::uint64_t{w.block->launch->grid.x}; }}},
       {"%nctaid.y", {4, [](const Warp& w, std::uint32_t) { return std::uint64_t{w.block->launch->grid.y}; }}},
       {"%nctaid.z", {4, [](const Warp& w, std::uint32_t) { return std::uint64_t{w.block->launch->grid.z}; }}},
+      {"%clusterid.x", {4, [](const Warp& w, std::uint32_t) { return std::uint64_t{w.block->cluster->id.x}; }}},
+      {"%clusterid.y", {4, [](const Warp& w, std::uint32_t) { return std::uint64_t{w.block->cluster->id.y}; }}},
+      {"%clusterid.z", {4, [](const Warp& w, std::uint32_t) { return std::uint64_t{w.block->cluster->id.z}; }}},
+      {"%nclusterid.x",
+       {4,
+        [](const Warp& w, std::uint32_t) {
+          const Launch& launch = *w.block->launch;
+          return std::uint64_t{launch.grid.x / launch.cluster.x};
+        }}},
+      {"%cluster_ctarank", {4, [](const Warp& w, std::uint32_t) { return std::uint64_t{w.block->rank}; }}},
+      {"%cluster_ctaid.x",
+       {4, [](const Warp& w, std::uint32_t) { return std::uint64_t{w.block->rank % w.block->launch->cluster.x}; }}},
+      {"%cluster_nctarank",
+       {4, [](const Warp& w, std::uint32_t) { return std::uint64_t{w.block->cluster->blocks.size()}; }}},
       {"%laneid", {4, [](const Warp&, std::uint32_t l) { return std::uint64_t{l}; }}},
       {"%warpid", {4, [](const Warp& w, std::uint32_t) { return std::uint64_t{w.index}; }}},
       {"%nwarpid", {4, [](const Warp& w, std::uint32_t) { return std::uint64_t{w.block->warps.size()}; }}},

@@ -111,6 +111,10 @@ const Table& table() {
     add_warp(table);
     add_matrix(table);
     add_control(table);
+    add_mbarrier(table);
+    add_bulk(table);
+    add_wgmma(table);
+    add_cluster(table);
     return table;
   }();
   return instance;

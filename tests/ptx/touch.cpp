@@ -138,57 +138,29 @@ const char* past(Access access) {
   return "";
 }
 
-void check_shadow(Warp& warp, const Op& op, int lane, std::uint32_t address, std::uint32_t bytes, Touch what) {
-  const std::uint8_t* shadow = warp.block->shadow.data() + address;
-  for (std::uint32_t i = 0; i < bytes; ++i) {
-    if (shadow[i] == kGap) {
-      fault(warp, op, lane,
-            fmt::format("out of bounds: shared {} of {} bytes at shared address {}, between two variables", verb(what),
-                        bytes, address));
-    }
-    if (shadow[i] == kInFlight) {
-      fault(warp, op, lane,
-            fmt::format("race: shared {} of {} bytes at shared address {} while a cp.async to it is in "
-                        "flight: a wait is missing",
-                        verb(what), bytes, address));
-    }
-    if (shadow[i] == kUnwritten && what != Touch::kStore && warp.block->launch->options.checks.uninitialised) {
-      fault(warp, op, lane,
-            fmt::format("uninitialised: shared {} of {} bytes at shared address {} that nothing wrote", verb(what),
-                        bytes, address));
-    }
-  }
-}
-
-void check_race(Warp& warp, const Op& op, int lane, std::uint32_t address, std::uint32_t bytes, Touch what) {
-  Block& block = *warp.block;
+void check_race(Warp& warp, const Op& op, int lane, const SharedPlace& at, std::uint32_t bytes, Touch what) {
   const bool strong = op.strong || what == Touch::kAtomic;
   const Access access = what == Touch::kLoad ? (strong ? Access::kStrongRead : Access::kRead)
                                              : (strong ? Access::kStrongWrite : Access::kWrite);
   Races::Conflict earlier;
-  if (!block.races->access(warp.thread(static_cast<std::uint32_t>(lane)), address, bytes, access, &op, earlier)) return;
-  fault(warp, op, lane,
-        fmt::format("race: shared {} of {} bytes at shared address {} is not ordered after the {} by thread {} at {}",
-                    verb(what), bytes, address, past(earlier.access), earlier.thread,
-                    place(*block.launch->program, *static_cast<const Op*>(earlier.op))));
+  if (!warp.block->races()->access(race_thread(warp, lane), at.block->race_address(at.address), bytes, access, &op,
+                                   earlier)) {
+    return;
+  }
+  race_fault(warp, op, lane, at.address, bytes, verb(what), earlier);
 }
 
 void touch_shared(Warp& warp, const Op& op, Mask mask, std::uint32_t bytes, Touch what, Pointers& out) {
-  Block& block = *warp.block;
-  Launch& launch = *block.launch;
+  Launch& launch = *warp.block->launch;
   for (Mask rest = mask; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
-    const std::uint64_t address = out.address[static_cast<std::size_t>(lane)];
-    if (address + bytes > block.shared.size()) {
-      fault(warp, op, lane,
-            fmt::format("out of bounds: shared {} of {} bytes at shared address {} of {}", verb(what), bytes,
-                        static_cast<std::int64_t>(address), block.shared.size()));
+    const SharedPlace at = shared_place(warp, op, lane, out.address[static_cast<std::size_t>(lane)]);
+    check_shared(warp, op, lane, *at.block, at.address, bytes, what);
+    if (warp.block->races() != nullptr) check_race(warp, op, lane, at, bytes, what);
+    if (what != Touch::kLoad) {
+      std::fill_n(at.block->shadow.data() + at.address, bytes, static_cast<std::uint8_t>(kWritten));
     }
-    const auto offset = static_cast<std::uint32_t>(address);
-    check_shadow(warp, op, lane, offset, bytes, what);
-    if (block.races != nullptr) check_race(warp, op, lane, offset, bytes, what);
-    if (what != Touch::kLoad) std::fill_n(block.shadow.data() + offset, bytes, static_cast<std::uint8_t>(kWritten));
-    out.at[static_cast<std::size_t>(lane)] = block.shared.data() + offset;
+    out.at[static_cast<std::size_t>(lane)] = at.block->shared.data() + at.address;
   }
   if (launch.options.counters) count_wavefronts(launch.counters->shared, mask, bytes, out);
 }
@@ -276,6 +248,100 @@ void touch(Warp& warp, const Op& op, Mask mask, std::uint32_t arg, std::int64_t 
     const Mask part = in[static_cast<std::size_t>(each_space)];
     if (part != 0) touch_space(warp, op, part, each_space, bytes, what, out);
   }
+}
+
+SharedPlace shared_place(Warp& warp, const Op& op, int lane, std::uint64_t address) {
+  Block* block = warp.block;
+  const std::uint64_t rank = address >> kRankBits;
+  if (rank != 0 && rank <= block->cluster->blocks.size()) {
+    block = block->cluster->blocks[rank - 1].get();
+    if (block->exited()) fault(warp, op, lane, fmt::format("block {} of the cluster has exited", rank - 1));
+    address &= kOffsetMask;
+  }
+  if (address >= block->shared.size()) {
+    fault(warp, op, lane,
+          fmt::format("out of bounds: shared address {} of {}", static_cast<std::int64_t>(address),
+                      block->shared.size()));
+  }
+  return {block, static_cast<std::uint32_t>(address)};
+}
+
+void check_shared(Warp& warp, const Op& op, int lane, const Block& block, std::uint32_t address, std::uint32_t bytes,
+                  Touch what) {
+  if (std::uint64_t{address} + bytes > block.shared.size()) {
+    fault(warp, op, lane,
+          fmt::format("out of bounds: shared {} of {} bytes at shared address {} of {}", verb(what), bytes, address,
+                      block.shared.size()));
+  }
+  const std::uint8_t* shadow = block.shadow.data() + address;
+  if (std::all_of(shadow, shadow + bytes, [](std::uint8_t state) { return state == kWritten; })) return;
+  auto say = [&](const std::string& what_is_wrong, const char* where) {
+    fault(warp, op, lane,
+          fmt::format("{}: shared {} of {} bytes at shared address {}{}", what_is_wrong, verb(what), bytes, address,
+                      where));
+  };
+  for (std::uint32_t i = 0; i < bytes; ++i) {
+    if (shadow[i] == kGap) say("out of bounds", ", between two variables");
+    if (shadow[i] == kInFlight) say("race", " while an asynchronous copy to it is in flight: a wait is missing");
+    if (shadow[i] == kBarrierObject) say("misuse", ", where an mbarrier lies");
+    if (shadow[i] == kUnwritten && what != Touch::kStore && warp.block->launch->options.checks.uninitialised) {
+      say("uninitialised", " that nothing wrote");
+    }
+  }
+}
+
+void race_fault(Warp& warp, const Op& op, int lane, std::uint32_t address, std::uint32_t bytes, const char* what,
+                const Races::Conflict& earlier) {
+  const Block& block = *warp.block;
+  const bool agent = earlier.thread >= block.races()->threads();
+  std::string who = agent ? "asynchronous work" : fmt::format("thread {}", earlier.thread);
+  if (!agent && block.cluster->blocks.size() > 1) {
+    const auto size = static_cast<std::uint32_t>(block.warps.size()) * kLanes;
+    who = fmt::format("thread {} of block {} of the cluster", earlier.thread % size, earlier.thread / size);
+  }
+  const std::string at = earlier.op == nullptr
+                             ? "that has not been waited for"
+                             : "at " + place(*block.launch->program, *static_cast<const Op*>(earlier.op));
+  fault(warp, op, lane,
+        fmt::format("race: shared {} of {} bytes at shared address {} {} the {} by {} {}{}", what, bytes, address,
+                    earlier.unfenced ? "does not see" : "is not ordered after", past(earlier.access), who, at,
+                    earlier.unfenced ? ": fence.proxy.async is missing" : ""));
+}
+
+void touch_bulk(Warp& warp, const Op& op, int lane, std::uint64_t address, std::uint32_t bytes, Touch what) {
+  Launch& launch = *warp.block->launch;
+  Allocation* allocation = memory().find(address);
+  if (allocation == nullptr || !allocation->contains(address, bytes)) {
+    fault(warp, op, lane,
+          fmt::format("out of bounds: bulk global {} of {} bytes at {:#x}, {}", verb(what), bytes, address,
+                      memory().describe(address)));
+  }
+  std::uint8_t* shadow = allocation->shadow_of(address);
+  if (what == Touch::kStore) {
+    std::fill_n(shadow, bytes, static_cast<std::uint8_t>(kWritten));
+  } else if (launch.options.checks.uninitialised && !all_written(shadow, bytes)) {
+    fault(warp, op, lane,
+          fmt::format("uninitialised: bulk global {} of {} bytes at {:#x} that nothing wrote, {}", verb(what), bytes,
+                      address, memory().describe(address)));
+  }
+  if (!launch.options.counters) return;
+  const bool store = what == Touch::kStore;
+  Traffic& traffic = store ? launch.counters->global_stores : launch.counters->global_loads;
+  std::vector<std::uint64_t>& seen = store ? allocation->stored : allocation->loaded;
+  if (seen.empty()) seen.resize(allocation->bytes / kSector / 64 + 1);
+  const std::uint64_t first = reinterpret_cast<std::uint64_t>(allocation->base) / kSector;
+  traffic.bytes += bytes;
+  for (std::uint64_t sector = address / kSector; sector <= (address + bytes - 1) / kSector; ++sector) {
+    ++traffic.sectors;
+    seen[(sector - first) / 64] |= std::uint64_t{1} << ((sector - first) % 64);
+  }
+}
+
+std::uint64_t address_of(Warp& warp, const Operand& operand, int lane, std::int64_t displacement) {
+  const std::uint64_t base = operand.bytes == 4 && operand.constant == 0
+                                 ? std::uint64_t{lanes<std::uint32_t>(warp, operand)[lane]}
+                                 : lanes<std::uint64_t>(warp, operand)[lane];
+  return base + static_cast<std::uint64_t>(displacement);
 }
 
 }  // namespace ptx

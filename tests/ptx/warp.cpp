@@ -12,9 +12,8 @@ namespace {
 void merge(std::vector<Group>& groups) {
   for (std::size_t i = 0; i < groups.size(); ++i) {
     for (std::size_t j = groups.size(); j-- > i + 1;) {
-      if (groups[i].pc != groups[j].pc || groups[i].state == Group::State::kBarrier ||
-          groups[j].state == Group::State::kBarrier)
-        continue;
+      const auto waits = [](const Group& g) { return g.state == Group::State::kBarrier; };
+      if (groups[i].pc != groups[j].pc || waits(groups[i]) || waits(groups[j])) continue;
       groups[i].lanes |= groups[j].lanes;
       groups[i].state = Group::State::kReady;
       groups.erase(groups.begin() + static_cast<std::ptrdiff_t>(j));
@@ -110,6 +109,7 @@ Step advance(Warp& warp, std::size_t index, std::uint64_t& turn) {
       ++group.pc;
       continue;
     }
+    if (warp.products.busy()) check_locked(warp, op);
     switch (op.flow) {
       case Flow::kStraight:
         ++counts[static_cast<std::size_t>(op.kind)];
@@ -162,6 +162,7 @@ Step advance(Warp& warp, std::size_t index, std::uint64_t& turn) {
         continue;
       case Flow::kWarpSync:
       case Flow::kBarrier:
+      case Flow::kPhase:
         break;
     }
     // Warp instructions and barriers: lanes that the guard leaves out go on by themselves.
@@ -170,6 +171,18 @@ Step advance(Warp& warp, std::size_t index, std::uint64_t& turn) {
       group.lanes = mask;
       save();
       return Step::kYields;
+    }
+    if (op.flow == Flow::kPhase) {
+      if (!phase_over(warp, op, mask)) {
+        ++left;  // nothing happened
+        group.state = Group::State::kPhase;
+        save();
+        return Step::kWaits;
+      }
+      ++counts[static_cast<std::size_t>(op.kind)];
+      op.run(warp, op, mask);
+      ++group.pc;
+      continue;
     }
     if (op.flow == Flow::kWarpSync) {
       const Mask done = run_met(warp, op, mask);
@@ -197,15 +210,28 @@ Step advance(Warp& warp, std::size_t index, std::uint64_t& turn) {
   }
 }
 
+/// Groups whose phase may be over try again.
+void wake(Warp& warp) {
+  const Op* ops = warp.block->launch->program->ops.data();
+  for (Group& group : warp.groups) {
+    if (group.state == Group::State::kPhase && phase_over(warp, ops[group.pc], group.lanes)) {
+      group.state = Group::State::kReady;
+    }
+  }
+}
+
 }  // namespace
 
 Step run_warp(Warp& warp, std::uint64_t turn) {
+  wake(warp);
   while (true) {
     if (warp.groups.size() > 1) merge(warp.groups);
     if (warp.groups.empty()) return Step::kDone;
     const Group* group = pick(warp);
     if (group == nullptr) {
-      const auto at_barrier = [](const Group& g) { return g.state == Group::State::kBarrier; };
+      const auto at_barrier = [](const Group& g) {
+        return g.state == Group::State::kBarrier || g.state == Group::State::kPhase;
+      };
       if (std::any_of(warp.groups.begin(), warp.groups.end(), at_barrier)) return Step::kWaits;
       const Group& first = warp.groups.front();
       fault(warp, warp.block->launch->program->ops[first.pc], std::countr_zero(first.lanes),
