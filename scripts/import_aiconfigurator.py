@@ -12,7 +12,7 @@ What is left out, and why (counted at the end):
   sliding windows                     training attends to all earlier tokens
   a cache in another format           the cast would be timed with the attention
   skewed routing                      the imbalance of the busiest GPU is not in the table
-  expert parallelism of sglang, vllm  their time does not scale with the shard: not the work of one shard
+  expert parallelism but of CUTLASS   the time of sglang, vllm and Triton kernels is that of all experts, not a shard's
   experts without a gate              two matrices, not three
   vllm's computescale                 a difference of two kernels, noise below the launch time
   sglang's computescale               all but empty
@@ -131,7 +131,8 @@ def moe(r):
     if is_nongated(r):
         return skip("experts without a gate")
     ep, tp = int(r["moe_ep_size"]), int(r["moe_tp_size"])
-    if ep > 1 and r["framework"] != "trtllm" and r["table"] != "wideep_context_moe_perf":
+    is_shard = r["framework"] == "trtllm" and "triton" not in r["kernel_source"]
+    if ep > 1 and not is_shard and r["table"] != "wideep_context_moe_perf":
         return skip("expert parallelism that is not one shard")
     return {
         "op": "moe_mlp", "dtype": dtype, "rows": int(r["num_tokens"]) * int(r["topk"]) / ep,

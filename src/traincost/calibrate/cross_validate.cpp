@@ -118,10 +118,11 @@ std::vector<Score> leave_chip_out(const Truths& truths, const std::vector<catalo
     const auto near = siblings(fitted, kind, dtype, *own);
     Surface pooled;
     if (near.empty()) {
-      const auto pools = pool(truths, chips, chip);
-      const auto found = pools.find({kind, dtype});
-      if (found == pools.end()) continue;
-      pooled = fit_surface(kind, dtype, kPooled, found->second, pool_figures(truths, chips, {kind, dtype}, chip));
+      const auto all = pools(truths, chips, chip);
+      auto found = all.find({kind, dtype, own->pool});
+      if (found == all.end()) found = all.find({kind, dtype, kStackedPool});
+      if (found == all.end()) continue;
+      pooled = fit_surface(kind, dtype, own->pool, found->second, pool_figures(truths, chips, found->first, chip));
     }
     Errors errors;
     score(errors, group, near.empty() ? pooled : *near.front(), constant(rest));

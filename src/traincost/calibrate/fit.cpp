@@ -8,9 +8,6 @@
 namespace traincost::calibrate {
 namespace {
 
-// The chips without rows that matter most (V100, MI300X, Ascend, TPU) have stacked memory, as the pool must.
-bool has_stacked_memory(const catalog::Chip& chip) { return chip.memory_type.starts_with("HBM"); }
-
 // ln(real / predicted) of one chip's truths under another surface.
 std::vector<double> errors(const Surface& surface, const std::vector<Truth>& truths) {
   std::vector<double> out;
@@ -38,7 +35,7 @@ TransferError transfer_error(Kind kind, const Truths& truths, const Efficiency::
     const auto near = siblings(fitted, kind, dtype, *own);
     if (!near.empty()) sibling.push_back(root_mean_square(errors(*near.front(), group)));
     for (const auto& donor : fitted.donors) {
-      if (donor.arch == own->arch) continue;
+      if (donor.arch == own->arch || donor.pool != own->pool) continue;
       if (const auto* s = find_surface(fitted, kind, dtype, donor.chip))
         foreign.push_back(root_mean_square(errors(*s, group)));
     }
@@ -54,7 +51,8 @@ void take_cast_of_gemms(Efficiency::Fitted& fitted) {
     if (quantize.kind != Kind::quantize) continue;
     double best = 0;
     for (const auto& s : fitted.surfaces)
-      if (s.chip == quantize.chip && casts_inside(s.kind, s.dtype)) best = std::max(best, 1 / s.trend.cast_passes);
+      if (s.chip == quantize.chip && s.kind == Kind::gemm && casts_inside(s.kind, s.dtype))
+        best = std::max(best, 1 / s.trend.cast_passes);
     best = std::min(best, kBestMemoryEfficiency);
     const double large = quantize.trend.memory_efficiency / std::exp(quantize.grid.values.back());
     if (best <= large) continue;
@@ -82,26 +80,28 @@ Figures figures_of(const std::vector<catalog::Chip>& chips, const SurfaceKey& ke
   return figures(*catalog::find_chip(chips, chip), kind, dtype);
 }
 
-Figures pool_figures(const Truths& truths, const std::vector<catalog::Chip>& chips, const PoolKey& pool_key,
+Figures pool_figures(const Truths& truths, const std::vector<catalog::Chip>& chips, const SurfaceKey& pool,
                      const std::string& without) {
   for (const auto& [key, group] : truths) {
     const auto& [kind, dtype, id] = key;
-    if (PoolKey{kind, dtype} == pool_key && id != without) return figures_of(chips, key);
+    const auto* chip = catalog::find_chip(chips, id);
+    if (id != without && chip != nullptr && SurfaceKey{kind, dtype, as_donor(*chip).pool} == pool)
+      return figures_of(chips, key);
   }
   return {};
 }
 
-std::map<PoolKey, std::vector<Truth>> pool(const Truths& truths, const std::vector<catalog::Chip>& chips,
-                                           const std::string& without) {
-  std::map<PoolKey, std::vector<Truth>> pools;
+std::map<SurfaceKey, std::vector<Truth>> pools(const Truths& truths, const std::vector<catalog::Chip>& chips,
+                                               const std::string& without) {
+  std::map<SurfaceKey, std::vector<Truth>> out;
   for (const auto& [key, group] : truths) {
     const auto& [kind, dtype, id] = key;
     const auto* chip = catalog::find_chip(chips, id);
-    if (id == without || chip == nullptr || !has_stacked_memory(*chip)) continue;
-    auto& all = pools[{kind, dtype}];
+    if (id == without || chip == nullptr) continue;
+    auto& all = out[{kind, dtype, as_donor(*chip).pool}];
     all.insert(all.end(), group.begin(), group.end());
   }
-  return pools;
+  return out;
 }
 
 std::vector<measure::Row> with_streams(std::vector<measure::Row> rows, const measure::Published& published) {
@@ -122,9 +122,9 @@ Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog:
     fitted->surfaces.push_back(fit_surface(kind, dtype, chip, group, figures_of(chips, key)));
     if (progress) progress(++done, truths.size());
   }
-  for (const auto& [key, group] : pool(truths, chips, ""))
+  for (const auto& [key, group] : pools(truths, chips, ""))
     fitted->surfaces.push_back(
-        fit_surface(key.first, key.second, kPooled, group, pool_figures(truths, chips, key, "")));
+        fit_surface(std::get<0>(key), std::get<1>(key), std::get<2>(key), group, pool_figures(truths, chips, key, "")));
   for (std::size_t kind = 0; kind < kKinds; ++kind)
     fitted->transfers.push_back(transfer_error(static_cast<Kind>(kind), truths, *fitted));
   take_cast_of_gemms(*fitted);

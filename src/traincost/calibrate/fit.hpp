@@ -20,14 +20,13 @@ Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog:
 /// Rows with the published streams of memory added: no table times any.
 std::vector<measure::Row> with_streams(std::vector<measure::Row> rows, const measure::Published& published);
 
-/// The truths of all chips with stacked memory but `without`, by (kind, format).
-using PoolKey = std::pair<Kind, work::Dtype>;
-std::map<PoolKey, std::vector<Truth>> pool(const Truths& truths, const std::vector<catalog::Chip>& chips,
-                                           const std::string& without);
+/// The truths of all chips but `without`, by (kind, format, pool).
+std::map<SurfaceKey, std::vector<Truth>> pools(const Truths& truths, const std::vector<catalog::Chip>& chips,
+                                               const std::string& without);
 
 /// The figures of a group's chip; and of one chip of a pool, for what only asks for some chip.
 Figures figures_of(const std::vector<catalog::Chip>& chips, const SurfaceKey& key);
-Figures pool_figures(const Truths& truths, const std::vector<catalog::Chip>& chips, const PoolKey& pool_key,
+Figures pool_figures(const Truths& truths, const std::vector<catalog::Chip>& chips, const SurfaceKey& pool,
                      const std::string& without);
 
 /// Chips that have truths.

@@ -49,8 +49,9 @@ Choice choose(const Efficiency::Fitted& fitted, const Donor& chip, Kind kind, wo
     if (const auto near = siblings(fitted, kind, as, chip); !near.empty())
       return {near.front(), as, Choice::From::sibling};
   }
-  for (const auto as : stand_ins(dtype))
-    if (const auto* pool = find_surface(fitted, kind, as, kPooled)) return {pool, as, Choice::From::pool};
+  for (const auto& name : {chip.pool, std::string(kStackedPool)})
+    for (const auto as : stand_ins(dtype))
+      if (const auto* pool = find_surface(fitted, kind, as, name)) return {pool, as, Choice::From::pool};
   return {};
 }
 
@@ -63,6 +64,7 @@ Donor as_donor(const catalog::Chip& chip) {
   const auto rate = catalog::rate(chip, work::Dtype::bf16);
   return {.chip = chip.id,
           .arch = chip.arch,
+          .pool = chip.memory_type.starts_with("HBM") ? kStackedPool : kPlanarPool,
           .bf16_flops_per_s = rate ? rate->flops_per_s.value : 1,
           .bytes_per_s = chip.memory_bytes_per_s ? chip.memory_bytes_per_s->value : 1};
 }
@@ -71,7 +73,7 @@ std::vector<const Surface*> siblings(const Efficiency::Fitted& fitted, Kind kind
                                      const Donor& chip) {
   std::vector<std::pair<double, const Surface*>> found;
   for (const auto& donor : fitted.donors) {
-    if (donor.arch != chip.arch || donor.chip == chip.chip) continue;
+    if (donor.arch != chip.arch || donor.pool != chip.pool || donor.chip == chip.chip) continue;
     if (const auto* s = find_surface(fitted, kind, dtype, donor.chip)) found.emplace_back(distance(chip, donor), s);
   }
   std::ranges::stable_sort(found, {}, &std::pair<double, const Surface*>::first);

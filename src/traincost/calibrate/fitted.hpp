@@ -10,7 +10,7 @@ namespace traincost::calibrate {
 
 /// A chip with rows: what on() needs to choose the nearest sibling.
 struct Donor {
-  std::string chip, arch;
+  std::string chip, arch, pool;
   double bf16_flops_per_s = 0, bytes_per_s = 0;
 };
 
@@ -57,7 +57,7 @@ Choice choose(const Efficiency::Fitted& fitted, const Donor& chip, Kind kind, wo
 double distance(const Donor& a, const Donor& b);
 Donor as_donor(const catalog::Chip& chip);
 
-/// Chips of the architecture with a surface of that kind and format, nearest first.
+/// Chips of the architecture and pool with a surface of that kind and format, nearest first.
 std::vector<const Surface*> siblings(const Efficiency::Fitted& fitted, Kind kind, work::Dtype dtype, const Donor& chip);
 
 }  // namespace traincost::calibrate

@@ -11,7 +11,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double kGridStep = 1e-3;  // ln: a tenth of a per cent, far below what a fit leaves
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 // Shortest text with four significant digits.
 double rounded(double value) { return std::stod(fmt::format("{:.4g}", value)); }
@@ -101,6 +101,7 @@ Efficiency::Fitted fitted_from(const Json& json) {
   for (const auto& d : json.at("chips"))
     fitted.donors.push_back({.chip = d.at("id"),
                              .arch = d.at("arch"),
+                             .pool = d.at("pool"),
                              .bf16_flops_per_s = finite(d.at("bf16_flops_per_s")),
                              .bytes_per_s = finite(d.at("memory_bytes_per_s"))});
   for (const auto& r : json.at("ratios"))
@@ -127,6 +128,7 @@ std::string to_json(const Efficiency& efficiency) {
   for (const auto& d : fitted.donors)
     out["chips"].push_back({{"id", d.chip},
                             {"arch", d.arch},
+                            {"pool", d.pool},
                             {"bf16_flops_per_s", rounded(d.bf16_flops_per_s)},
                             {"memory_bytes_per_s", rounded(d.bytes_per_s)}});
   for (const auto& r : fitted.ratios)

@@ -47,7 +47,13 @@ struct Fill {
 
   void operator()(const work::Attention& a) const {
     const double blocks = a.b * a.h_q * std::ceil(a.s_q / kQueryTile);
-    l.tilings[l.tiling_count++] = {.seconds = l.flops_s, .waves = blocks / f.sm_count, .rank = 0};
+    // Matrix units and exponentials overlap in part: the root of the squares lies between the longer and the sum.
+    const double scores = l.flops_s * f.flops_per_s / (2 * (a.d_qk + a.d_v));
+    const double exponentials = f.exps_per_s > 0 ? scores / f.exps_per_s : 0;
+    l.tilings[l.tiling_count++] = {
+        .seconds = std::hypot(l.flops_s, exponentials), .waves = blocks / f.sm_count, .rank = 0};
+    if (with_cast)
+      l.cast_s = kCastBytes * a.b * (a.s_q * a.h_q * a.d_qk + a.s_kv * a.h_kv * (a.d_qk + a.d_v)) / f.bytes_per_s;
     l.depth = a.is_causal ? std::max(a.s_kv - a.s_q / 2, 1.0) : a.s_kv;
     l.at = {coordinate(a.s_q), coordinate(a.b * a.h_q), coordinate(a.h_q / std::max(a.h_kv, 1.0))};
   }
@@ -85,6 +91,7 @@ Load load(const work::Op& op, work::Dtype dtype, const Figures& figures, bool wi
   Load l;
   const double rate = uses_link(kind_of(op)) ? figures.link_bytes_per_s : figures.bytes_per_s;
   l.bytes_s = work::bytes(op, dtype).value / rate;
+  if (figures.l2_bytes > 0) l.cache_ratio = work::bytes(op, dtype).value / figures.l2_bytes;
   if (uses_compute(kind_of(op))) l.flops_s = work::flops(op).value / figures.flops_per_s;
   std::visit(Fill{l, figures, with_cast}, op);
   return l;

@@ -13,6 +13,8 @@ struct Figures {
   double bytes_per_s = 0;  // memory
   double link_bytes_per_s = 0;
   double sm_count = 0;
+  double exps_per_s = 0;  // of the special-function units; 0: unknown
+  double l2_bytes = 0;    // 0: unknown, nothing stays in it
 };
 
 inline constexpr std::size_t kCoordinates = 4;
@@ -34,6 +36,7 @@ struct Load {
   double depth = 1;              // length of the inner loop, for the prologue of a tile
   double max_splits = 1;         // parts that the inner loop may be cut into when there are fewer tiles than SMs
   double bytes_s = 0;            // memory or link
+  double cache_ratio = 0;        // bytes over the second-level cache's size; 0: none
   double cast_s = 0;             // one pass over the activation that the fp8 timings cast inside
   double launches = 1;           // steps of latency
   Coordinates at{};

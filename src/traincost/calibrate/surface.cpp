@@ -65,9 +65,9 @@ constexpr double kRobust = 0.05;            // ln residual where the soft-L1 los
 constexpr std::size_t kTrendSample = 1500;  // timings are enough for ten parameters
 
 // Loose bounds in the coordinates of TrendVector: what no chip or library does.
-constexpr TrendVector kLower{-2.3, -4, -4, -2.3, 0, -4, -7, -7, -7, -7};
+constexpr TrendVector kLower{-2.3, -4, -4, -2.3, 0, -4, -7, -7, -7, -7, -5, -1.2};
 // A wave that is lost whole makes steps which the grid cannot follow: at most four fifths.
-constexpr TrendVector kUpper{5, 0.1, 1.2, 2.2, 9.2, 1.4, 1, 1, 1, 2.3};
+constexpr TrendVector kUpper{5, 0.1, 1.2, 2.2, 9.2, 4, 1, 1, 1, 2.3, 2.3, 0.7};
 
 struct TrendResidual {
   const Truth& truth;
@@ -82,6 +82,7 @@ struct TrendResidual {
 Trend start(Kind kind, bool with_cast) {
   Trend trend;
   if (with_cast) trend.cast_passes = 1;
+  if (kind == Kind::gemm || kind == Kind::moe_mlp) trend.cache_gain = 1;
   if (uses_link(kind)) trend.launch_s = 8e-6;
   return trend;
 }
@@ -136,7 +137,9 @@ Grid fit_residual_grid(Kind kind, const Trend& trend, const std::vector<Truth>& 
 
 }  // namespace
 
-bool casts_inside(Kind kind, work::Dtype dtype) { return kind == Kind::gemm && work::bytes_per_element(dtype) < 2; }
+bool casts_inside(Kind kind, work::Dtype dtype) {
+  return (kind == Kind::gemm || kind == Kind::attention) && work::bytes_per_element(dtype) < 2;
+}
 
 double seconds(const Surface& surface, const Load& load) {
   const double time = seconds(surface.trend, load) * std::exp(interpolate(surface.grid, load.at));

@@ -25,7 +25,7 @@ struct Quantiles {
 struct Surface {
   Kind kind = Kind::gemm;
   work::Dtype dtype = work::Dtype::bf16;
-  std::string chip;  // id; kPooled: all chips with high-bandwidth memory together
+  std::string chip;  // id, or a pool of chips
   Trend trend;
   Grid grid;
   std::size_t shapes = 0;
@@ -33,7 +33,10 @@ struct Surface {
   double residual_sigma = 0;  // robust standard deviation of the residuals
   double provider_sigma = 0;  // typical ln distance of the median provider from the fastest
 };
-inline constexpr const char* kPooled = "*";
+/// All timed chips with stacked memory together, and all without: kernels, caches and limits differ more between
+/// these than between makers.
+inline constexpr const char* kStackedPool = "*stacked";
+inline constexpr const char* kPlanarPool = "*planar";
 
 double seconds(const Surface& surface, const Load& load);
 

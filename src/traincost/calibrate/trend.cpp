@@ -5,12 +5,18 @@
 
 namespace traincost::calibrate {
 namespace {
-enum Parameter { kLaunch, kCompute, kMemory, kSharpness, kDepth, kWave, kTile1, kTile2, kTile3, kCast };
+enum Parameter { kLaunch, kCompute, kMemory, kSharpness, kDepth, kWave, kTile1, kTile2, kTile3, kCast, kGain, kShare };
 
 constexpr double kMinCast = 1e-6;  // passes; below any timing's resolution
 
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 double logit(double y) { return std::log(y / (1 - y)); }
+
+// Share of the traffic that the cache serves when the same operation runs again and again, as timings do.
+double kept(const Trend& t, const Load& l) {
+  constexpr double kSteepness = 6;  // a set of twice the cache is hardly kept at all
+  return l.cache_ratio > 0 ? logistic(-kSteepness * std::log(l.cache_ratio / t.cache_share)) : 0;
+}
 
 double arithmetic_seconds(const Trend& t, const Load& l) {
   double best = 0, loss = 1;
@@ -34,7 +40,8 @@ TrendVector to_vector(const Trend& t) {
           std::log(t.memory_efficiency), std::log(t.sharpness - 1),
           std::log(t.depth_half),        logit(t.wave_share),
           std::log(t.tile_loss[0]),      std::log(t.tile_loss[1]),
-          std::log(t.tile_loss[2]),      std::log(std::max(t.cast_passes, kMinCast))};
+          std::log(t.tile_loss[2]),      std::log(std::max(t.cast_passes, kMinCast)),
+          std::log(t.cache_gain),        std::log(t.cache_share)};
 }
 
 Trend from_vector(const TrendVector& v) {
@@ -45,30 +52,22 @@ Trend from_vector(const TrendVector& v) {
           .depth_half = std::exp(v[kDepth]),
           .wave_share = logistic(v[kWave]),
           .tile_loss = {std::exp(v[kTile1]), std::exp(v[kTile2]), std::exp(v[kTile3])},
-          .cast_passes = std::exp(v[kCast])};
+          .cast_passes = std::exp(v[kCast]),
+          .cache_gain = std::exp(v[kGain]),
+          .cache_share = std::exp(v[kShare])};
 }
 
 std::vector<int> fitted_parameters(Kind kind, bool with_cast) {
-  switch (kind) {
-    case Kind::gemm:
-    case Kind::moe_mlp: {
-      std::vector<int> all{kLaunch, kCompute, kMemory, kSharpness, kDepth, kWave, kTile1, kTile2, kTile3};
-      if (with_cast) all.push_back(kCast);
-      return all;
-    }
-    case Kind::attention:
-    case Kind::attention_mla:
-    case Kind::decode:
-    case Kind::decode_mla:
-      return {kLaunch, kCompute, kMemory, kSharpness, kDepth, kWave};
-    default:
-      return {kLaunch, kMemory};
-  }
+  std::vector<int> fitted{kLaunch, kMemory};
+  if (uses_compute(kind)) fitted.insert(fitted.end(), {kCompute, kSharpness, kDepth, kWave});
+  if (kind == Kind::gemm || kind == Kind::moe_mlp) fitted.insert(fitted.end(), {kTile1, kTile2, kTile3, kGain, kShare});
+  if (with_cast) fitted.push_back(kCast);
+  return fitted;
 }
 
 double seconds(const Trend& t, const Load& l) {
   const double overhead = t.launch_s * l.launches + t.cast_passes * l.cast_s;
-  const double traffic = l.bytes_s / t.memory_efficiency;
+  const double traffic = l.bytes_s / t.memory_efficiency * (1 - kept(t, l) * t.cache_gain / (1 + t.cache_gain));
   if (l.tiling_count == 0) return overhead + traffic;
   const double arithmetic = arithmetic_seconds(t, l);
   const double high = std::max(arithmetic, traffic), ratio = std::min(arithmetic, traffic) / high;

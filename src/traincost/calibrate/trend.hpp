@@ -17,16 +17,18 @@ struct Trend {
   double depth_half = 100;           // inner-loop length that a prologue is worth
   double wave_share = 0.7;           // how much of the last, partly filled wave is lost
   std::array<double, kTileRanks - 1> tile_loss{0.05, 0.05, 0.05};  // ln slow-down of each smaller tile over the last
-  double cast_passes = 0;  // passes over the activation that an fp8 timing spends on its cast
+  double cast_passes = 0;    // passes over the activation that an fp8 timing spends on its cast
+  double cache_gain = 1e-6;  // how much faster, less one, traffic is that the second-level cache keeps between runs
+  double cache_share = 0.8;  // of the cache, where half of a working set of that size is kept
 };
 
-inline constexpr std::size_t kTrendParameters = 10;
+inline constexpr std::size_t kTrendParameters = 12;
 using TrendVector = std::array<double, kTrendParameters>;  // unbounded coordinates, for the optimizer and the file
 
 TrendVector to_vector(const Trend& trend);
 Trend from_vector(const TrendVector& vector);
 
-/// Which parameters the kind has (and whether fp8 timings cast), in the order of the vector.
+/// Which parameters the kind has (and whether fp8 timings cast).
 std::vector<int> fitted_parameters(Kind kind, bool with_cast);
 
 double seconds(const Trend& trend, const Load& load);

@@ -40,6 +40,13 @@ double required(const std::optional<Figure>& figure, const catalog::Chip& chip, 
   return figure->value;
 }
 
+// CUDA programming guide, arithmetic throughput: 16 a clock on every SM since Volta, where the chip does not say.
+double exponentials_per_s(const catalog::Chip& chip) {
+  constexpr double kPerClock = 16, kClock = 1.75e9;  // what these parts hold under load, within a tenth
+  if (chip.vendor != "NVIDIA") return 0;
+  return chip.exponentials_per_sm_clock.value_or(kPerClock) * kClock * chip.sm_count.value_or(0);
+}
+
 // The timings of one shape: best per provider, then the fastest.
 Truth merge_shape(const Timed* first, const Timed* last, const Figures& f) {
   std::map<std::string_view, double> best;
@@ -79,7 +86,9 @@ Figures figures(const catalog::Chip& chip, Kind kind, work::Dtype dtype) {
     return f;
   }
   f.bytes_per_s = required(chip.memory_bytes_per_s, chip, "memory_bytes_per_s");
+  if (chip.l2_bytes) f.l2_bytes = chip.l2_bytes->value;
   if (!uses_compute(kind)) return f;
+  f.exps_per_s = exponentials_per_s(chip);
   const auto rate = catalog::rate(chip, dtype);
   if (!rate)
     throw InputError(

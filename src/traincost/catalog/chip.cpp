@@ -31,7 +31,8 @@ constexpr std::array<Key<units::BytesPerSecond>, 3> kBandwidths{{{"memory_bytes_
 constexpr std::array<Key<units::Watts>, 2> kPowers{
     {{"tdp_watts", &Chip::tdp_watts}, {"uncapped_tdp_watts", &Chip::uncapped_tdp_watts}}};
 constexpr std::array<Key<units::Dollars>, 1> kPrices{{{"price_usd", &Chip::price_usd}}};
-constexpr std::array<Key<double>, 6> kNumbers{{{"sm_count", &Chip::sm_count},
+constexpr std::array<Key<double>, 7> kNumbers{{{"sm_count", &Chip::sm_count},
+                                               {"exponentials_per_sm_clock", &Chip::exponentials_per_sm_clock},
                                                {"scale_up_gpus", &Chip::scale_up_gpus},
                                                {"die_area_mm2", &Chip::die_area_mm2},
                                                {"tpp", &Chip::tpp},

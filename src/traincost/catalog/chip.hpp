@@ -24,6 +24,7 @@ struct Chip {
   std::optional<units::FlopsPerSecond> fp64_dense_flops, tf32_dense_flops, bf16_dense_flops, fp16_dense_flops,
       fp8_dense_flops, fp4_dense_flops, int8_dense_ops;
   std::optional<double> sm_count;  // SMs, compute units, AI cores
+  std::optional<double> exponentials_per_sm_clock;
   std::optional<units::Bytes> memory_bytes, l2_bytes;
   std::optional<units::BytesPerSecond> memory_bytes_per_s;
   std::optional<units::BytesPerSecond> link_bytes_per_s;  // scale-up link, one direction
