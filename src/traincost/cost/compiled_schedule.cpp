@@ -1,7 +1,6 @@
 #include <traincost/cost/compiled_schedule.hpp>
 
 #include <algorithm>
-#include <map>
 #include <optional>
 
 namespace traincost::cost {
@@ -94,8 +93,8 @@ class Compiler {
   std::vector<std::uint32_t> forward_, backward_;
 };
 
-// duration -> how often, for each stage.
-using Counts = std::vector<std::map<std::uint32_t, double>>;
+// How often each duration, for each stage.
+using Counts = std::vector<std::vector<double>>;
 
 void add_run(Compiled& out, Counts& counts, const PipelineShape& shape, const std::vector<int>& kind_of_chunk,
              double weight) {
@@ -145,13 +144,14 @@ void add_runs(Compiled& out, Counts& counts, PipelineShape shape, const std::vec
 CompiledSchedule compile(const PipelineShape& shape, const std::vector<int>& kind_of_chunk) {
   CompiledSchedule out;
   out.kinds = 1 + *std::max_element(kind_of_chunk.begin(), kind_of_chunk.end());
-  Counts counts(shape.stages);
+  Counts counts(shape.stages, std::vector<double>(out.kinds * kWorks));
   add_runs(out, counts, shape, kind_of_chunk, 1);
   for (int s = 0; s < shape.stages; ++s) {
     if (std::find(counts.begin(), counts.begin() + s, counts[s]) != counts.begin() + s) continue;
     auto& load = out.loads.emplace_back(CompiledSchedule::Load{.stage = s});
-    for (const auto& [duration, times] : counts[s]) {
-      load.counts.push_back({duration, times});
+    for (std::uint32_t duration = 0; duration < counts[s].size(); ++duration) {
+      if (counts[s][duration] == 0) continue;
+      load.counts.push_back({duration, counts[s][duration]});
       load.is_mirrored = load.is_mirrored || duration % kWorks == static_cast<std::uint32_t>(Work::pair);
     }
   }
