@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include <traincost/cost/best_layout.hpp>
 #include <traincost/cost/estimate.hpp>
+#include <traincost/cost/search.hpp>
 #include <traincost/units/error.hpp>
 
 namespace traincost::cost {
@@ -88,12 +88,32 @@ struct Choice {
   std::string basis;
 };
 
+Settled settled_by(const Request& r, const Layout& base) {
+  Settled settled{.tensor_par = r.tensor_par,
+                  .pipeline_par = r.pipeline_par,
+                  .context_par = r.context_par,
+                  .expert_par = r.expert_par,
+                  .micro_batch = r.micro_batch,
+                  .interleave = r.interleave,
+                  .schedule = r.schedule,
+                  .recompute = r.recompute,
+                  .sharding = r.sharding,
+                  .dtype = base.dtype};
+  if (!has_parallelism(r)) return settled;
+  // Who names one kind of parallelism has the others in mind.
+  settled.tensor_par = base.tensor_par;
+  settled.pipeline_par = base.pipeline_par;
+  settled.context_par = base.context_par;
+  settled.expert_par = base.expert_par;
+  return settled;
+}
+
 Choice searched(const Request& r, const Layout& base, const calibrate::ChipEfficiency& efficiency) {
-  const FreeFactors free{.parallelism = !has_parallelism(r),
-                         .micro_batch = !r.micro_batch,
-                         .interleave = !r.interleave && !r.schedule,
-                         .recompute = !r.recompute};
-  const auto best = best_layout(job_of(r, base), efficiency, free);
+  const Job job = job_of(r, base);
+  Space space = layout_space(job, {base.gpus}, settled_by(r, base));
+  auto best = fastest(space, job, efficiency);
+  space.whole_micro_batches = false;
+  if (!best) best = fastest(space, job, efficiency);
   if (!best)
     throw InputError(fmt::format("no layout of {} on {} x {} fits into memory", r.model.id, r.gpus, r.chip.id));
   return {*best, "fastest found that fits"};

@@ -70,6 +70,7 @@ class ItemPricer::Work {
         memory_(space.recomputes.size() * choices()) {}
 
   std::uint64_t price(std::uint64_t item, const std::function<void(const PricedLayout&)>& visit) {
+    if (layouts_per_item(space_) == 0) return 0;
     first_ = item * layouts_per_item(space_);
     visit_ = &visit;
     pruned_ = 0;

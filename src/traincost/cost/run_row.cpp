@@ -5,12 +5,18 @@
 #include <algorithm>
 #include <cmath>
 
-#include <traincost/cost/best_layout.hpp>
 #include <traincost/cost/interconnect.hpp>
+#include <traincost/cost/search.hpp>
 #include <traincost/units/error.hpp>
 
 namespace traincost::cost {
 namespace {
+
+// What of a layout the row does not say.
+struct FreeFactors {
+  bool parallelism = true;  // tensor, pipeline, expert, context
+  bool micro_batch = true, interleave = true, recompute = true;
+};
 
 using catalog::AttentionKind;
 
@@ -249,10 +255,40 @@ std::optional<double> reported_seconds(const Fields& f, const Layout& l) {
   return std::nullopt;  // TFLOPS need the source's own FLOP count
 }
 
+// Layouts that the row leaves open, of those in common use.
+Space open_space(const Job& job, const FreeFactors& free) {
+  const Layout& l = job.layout;
+  Settled settled{.sharding = l.sharding, .dtype = l.dtype};
+  if (!free.parallelism) {
+    settled.tensor_par = l.tensor_par;
+    settled.pipeline_par = l.pipeline_par;
+    settled.context_par = l.context_par;
+    settled.expert_par = l.expert_par;
+  } else if (l.sharding == Sharding::zero3) {
+    settled.pipeline_par = 1;
+  }
+  if (!free.micro_batch) settled.micro_batch = l.micro_batch;
+  if (!free.recompute) settled.recompute = l.recompute;
+  Space space = layout_space(job, {l.gpus}, settled);
+  space.whole_micro_batches = false;
+  space.whole_chunks = true;
+  std::erase_if(space.micro_batch, [&](double micro) { return free.micro_batch && micro > 8; });
+  std::erase_if(space.context_par, [&](double cp) { return free.parallelism && cp > 1 && l.seq_len < 16384; });
+  const auto is_rare = [](const Order& o) {
+    return o.schedule == Schedule::zero_bubble || o.schedule == Schedule::dual_pipe || o.interleave > 6;
+  };
+  const Order given{l.schedule, l.interleave};
+  if (!free.interleave || is_rare(given))
+    space.orders = {given};
+  else
+    std::erase_if(space.orders, is_rare);
+  return space;
+}
+
 // Fills what the row left open by the fastest layout that fits.
 void complete(Job& job, const calibrate::Efficiency& efficiency, const FreeFactors& free, Fields& f) {
   if (!free.parallelism && !free.micro_batch && !free.interleave && !free.recompute) return;
-  const auto found = best_layout(job, efficiency.on(job.chip), free);
+  const auto found = fastest(open_space(job, free), job, efficiency.on(job.chip));
   if (found)
     job.layout = *found;
   else if (free.recompute)

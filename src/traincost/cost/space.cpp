@@ -88,8 +88,8 @@ std::vector<work::Dtype> formats(const catalog::Chip& chip) {
 }
 
 std::vector<RecomputeChoice> recomputes(const Settled& settled) {
-  const std::vector<RecomputeChoice> all{{Recompute::none},      {Recompute::selective},  {Recompute::full, 0.25},
-                                         {Recompute::full, 0.5}, {Recompute::full, 0.75}, {Recompute::full}};
+  std::vector<RecomputeChoice> all{{Recompute::none},      {Recompute::selective},  {Recompute::full, 0.25},
+                                   {Recompute::full, 0.5}, {Recompute::full, 0.75}, {Recompute::full}};
   if (settled.recompute) return {{*settled.recompute}};
   return all;
 }
@@ -146,6 +146,8 @@ bool is_possible_pipeline(const Space& s, const catalog::Model& m, const Layout&
   const auto& first = s.orders.front();
   if (l.pipeline_par == 1 && (l.schedule != first.schedule || l.interleave != first.interleave)) return false;
   if (l.pipeline_par == 1 && l.tensor_par == 1 && l.placement != s.placements.front()) return false;
+  if (s.whole_chunks && l.interleave > 1 && s.orders.size() > 1 && !divides(l.pipeline_par * l.interleave, m.layers))
+    return false;
   // What DualPipe needs; without, another schedule would run in its memory.
   if (l.schedule == Schedule::dual_pipe && s.orders.size() > 1 &&
       (!divides(2, l.pipeline_par) || micro_batches(l) < 2 * l.pipeline_par))

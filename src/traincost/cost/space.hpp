@@ -37,6 +37,7 @@ struct Space {
   std::vector<Sharding> shardings{Sharding::zero1};
   std::vector<Offload> offloads{Offload{}};
   bool whole_micro_batches = true;  // the batch divides among ranks and micro-batches; else the last one is padded
+  bool whole_chunks = false;        // the layers divide among the chunks of an interleaved pipeline
 };
 
 /// Layouts of the space, possible or not.
