@@ -1,6 +1,7 @@
 #include <traincost/cost/compiled_schedule.hpp>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 namespace traincost::cost {
@@ -140,6 +141,22 @@ void add_runs(Compiled& out, Counts& counts, PipelineShape shape, const std::vec
 }
 
 }  // namespace
+
+std::shared_ptr<const CompiledSchedule> compiled(const PipelineShape& shape, const std::vector<int>& kind_of_chunk) {
+  constexpr std::size_t kMaxTasks = std::size_t{1} << 21;  // of 16 bytes
+  thread_local std::map<std::vector<int>, std::shared_ptr<const CompiledSchedule>> kept;
+  thread_local std::size_t tasks = 0;
+  std::vector<int> key{static_cast<int>(shape.schedule), shape.stages, shape.chunks, shape.micro_batches};
+  key.insert(key.end(), kind_of_chunk.begin(), kind_of_chunk.end());
+  if (const auto found = kept.find(key); found != kept.end()) return found->second;
+  if (tasks > kMaxTasks) {
+    kept.clear();
+    tasks = 0;
+  }
+  auto made = std::make_shared<const CompiledSchedule>(compile(shape, kind_of_chunk));
+  for (const auto& run : made->runs) tasks += run.tasks.size();
+  return kept.emplace(std::move(key), std::move(made)).first->second;
+}
 
 CompiledSchedule compile(const PipelineShape& shape, const std::vector<int>& kind_of_chunk) {
   CompiledSchedule out;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <traincost/cost/schedule_program.hpp>
@@ -41,6 +42,8 @@ struct CompiledSchedule {
 
 /// `kind_of_chunk[virtual stage]`, from 0. `shape.send` is not used.
 CompiledSchedule compile(const PipelineShape& shape, const std::vector<int>& kind_of_chunk);
+/// The same, kept by this thread for the next time: a fit prices the same pipelines with ever new times.
+std::shared_ptr<const CompiledSchedule> compiled(const PipelineShape& shape, const std::vector<int>& kind_of_chunk);
 
 /// Times of kLanes pipelines of one shape. `busiest` is an index into `loads`.
 template <std::size_t kLanes>

@@ -15,7 +15,7 @@ namespace {
 
 using units::Seconds;
 
-constexpr std::size_t kMaxPlanTasks = std::size_t{8} << 20;  // kept plans: 16 bytes a task
+constexpr std::size_t kMaxPlanTasks = std::size_t{1} << 22;  // of kept plans, 16 bytes each
 
 /// Plans of pipelines, kept while their tasks are few enough.
 class Plans {
@@ -30,7 +30,7 @@ class Plans {
       tasks_ = 0;
     }
     const auto& plan = plans_.emplace(key, pipeline_plan(model, l)).first->second;
-    for (const auto& run : plan.schedule.runs) tasks_ += run.tasks.size();
+    for (const auto& run : plan.schedule->runs) tasks_ += run.tasks.size();
     return plan;
   }
 
@@ -193,7 +193,7 @@ class ItemPricer::Work {
         for (std::size_t work = 0; work < kWorks; ++work) durations_[kind * kWorks + work][i] = all[work];
       }
     }
-    const auto ran = run<kWide>(plan.schedule, durations_, send, scratch_);
+    const auto ran = run<kWide>(*plan.schedule, durations_, send, scratch_);
     for (std::size_t i = 0; i < count; ++i) {
       const auto& lane = lanes_[first + i];
       price_choices(lane, pipeline_sums(plan, *lane.blocks, times_[i], Seconds{ran.makespan[i]}, ran.busiest[i]));

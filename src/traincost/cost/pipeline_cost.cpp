@@ -34,7 +34,7 @@ PipelinePlan pipeline_plan(const catalog::Model& model, const Layout& l) {
                               .chunks = static_cast<int>(l.interleave),
                               .micro_batches = static_cast<int>(std::ceil(micro_batches(l) - 1e-9))},
                     .chunks = chunk_plan(model, l)};
-  plan.schedule = compile(plan.shape, plan.chunks.kind_of_chunk);
+  plan.schedule = compiled(plan.shape, plan.chunks.kind_of_chunk);
   return plan;
 }
 
@@ -68,7 +68,7 @@ ChunkTimes chunk_times(const Pricing& pricing, const ChunkLayers& layers, const 
 
 PipelineSums pipeline_sums(const PipelinePlan& plan, const BlockTable& blocks, const std::vector<ChunkTimes>& times,
                            Seconds makespan, int busiest) {
-  const auto& load = plan.schedule.loads[busiest];
+  const auto& load = plan.schedule->loads[busiest];
   PipelineSums sums{.makespan = makespan, .kernels = sum(plan.chunks.stages[load.stage], blocks, &BlockTimes::kernels)};
   if (load.is_mirrored) {
     const auto& mirror = plan.chunks.stages[plan.shape.stages - 1 - load.stage];
@@ -91,8 +91,8 @@ PipelineCost pipeline_cost(const Pricing& pricing, const BlockTable& blocks) {
     times.push_back(chunk_times(pricing, kind, blocks));
     for (const double duration : durations(times.back())) all.push_back({duration});
   }
-  cost.times = pipeline_times(cost.plan.schedule, all, cost.plan.shape.send);
-  const auto& loads = cost.plan.schedule.loads;
+  cost.times = pipeline_times(*cost.plan.schedule, all, cost.plan.shape.send);
+  const auto& loads = cost.plan.schedule->loads;
   const auto busiest = std::find_if(loads.begin(), loads.end(), [&](auto& l) { return l.stage == cost.times.stage; });
   cost.is_mirrored = busiest->is_mirrored;
   cost.sums = pipeline_sums(cost.plan, blocks, times, cost.times.makespan, static_cast<int>(busiest - loads.begin()));

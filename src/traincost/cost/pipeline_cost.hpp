@@ -18,7 +18,7 @@ BlockTable block_table(const Blocks& blocks);
 struct PipelinePlan {
   PipelineShape shape;
   ChunkPlan chunks;
-  CompiledSchedule schedule;
+  std::shared_ptr<const CompiledSchedule> schedule;
 };
 PipelinePlan pipeline_plan(const catalog::Model& model, const Layout& layout);
 
