@@ -31,8 +31,10 @@ void apply_framework(Stack& s, std::string_view text) {
   const bool is_fsdp = contains(text, "FSDP");
   const bool is_known = !text.empty();
   if (!is_known) return;
-  // Transformer Engine brought user-buffer overlap (2023); Megatron-LM before it overlapped nothing by default.
-  s.overlaps_tensor_par = is_megatron_core;
+  // Transformer Engine brought user-buffer overlap (2023). Megatron-Core uses it where asked (--tp-comm-overlap): the
+  // recipes of NeMo and Megatron-Bridge ask, as did the runs that Megatron-Core's README of 2024 lists.
+  s.overlaps_tensor_par =
+      contains(text, "NeMo") || contains(text, "Megatron-Bridge") || (is_megatron_core && s.year <= 2024);
   s.overlaps_data_par = is_megatron_core || is_fsdp || contains(text, "HAI-LLM") || contains(text, "in-house");
   s.overlaps_pipeline = is_megatron_core || contains(text, "HAI-LLM");
   // PyTorch FSDP stacks used FlashAttention 2 kernels; cuDNN and FlashAttention 3 came with Transformer Engine 2024.
