@@ -35,6 +35,8 @@ TEST(Stack, FrameworkYearAndFeatures) {
   EXPECT_EQ(parse_stack("torchtitan (PyTorch FSDP2), 2024-25", "compiled").elementwise, Stack::Elementwise::compiled);
   EXPECT_FALSE(parse_stack("Megatron-LM, 2021", "").overlaps_data_par);
   EXPECT_TRUE(parse_stack("NeMo + Transformer Engine (MLPerf), 2024-25", "").overlaps_tensor_par);
+  EXPECT_TRUE(parse_stack("Megatron-Core + Transformer Engine (Megatron-Bridge), 2025-26", "").overlaps_tensor_par);
+  EXPECT_FALSE(parse_stack("Megatron-Core + Transformer Engine 2.11, 2026", "").overlaps_tensor_par) << "not asked";
   EXPECT_EQ(parse_stack("HAI-LLM with DualPipe, 2024", "node-limited-4 dualpipe").expert_nodes_limit, 4);
   EXPECT_EQ(parse_stack("", "").year, Stack{}.year);
 }

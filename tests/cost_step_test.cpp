@@ -4,6 +4,7 @@
 #include <map>
 
 #include <traincost/catalog/cluster.hpp>
+#include <traincost/cost/layer.hpp>
 #include <traincost/cost/step.hpp>
 #include <traincost/units/error.hpp>
 
@@ -46,6 +47,28 @@ double part(const StepCost& cost, std::string_view name) {
   for (const auto& p : cost.parts)
     if (p.name == name) return p.seconds.value;
   return 0;
+}
+
+double cast_bytes(const char* chip, work::Dtype dtype) {
+  Job j = job("llama-3.1-70b", chip, kDense);
+  j.layout.dtype = dtype;
+  double bytes = 0;
+  const auto block = layer_block(j, false, default_constants());
+  for (const auto& pass : {block.forward, block.input_grad, block.weight_grad})
+    for (const auto& kernel : pass)
+      if (kernel.role == Role::quantize) bytes += work::bytes(kernel.op, dtype).value;
+  return bytes;
+}
+
+TEST(Step, CastsOfEachRecipeMoveTheirOwnBytes) {
+  using work::Dtype;
+  const double once = cast_bytes("b200-sxm", Dtype::fp8);
+  EXPECT_GT(once, 0);
+  constexpr double kScales = 0.005;  // of the bytes, at most
+  EXPECT_NEAR(cast_bytes("h100-sxm5-80gb", Dtype::fp8) / once, 4.0 / 3, kScales) << "two copies written in one pass";
+  EXPECT_NEAR(cast_bytes("b200-sxm", Dtype::mxfp8) / once, 4.0 / 3, kScales);
+  EXPECT_DOUBLE_EQ(cast_bytes("h100-sxm5-80gb", Dtype::fp8_block), once * 2) << "two kernels";
+  EXPECT_EQ(cast_bytes("h100-sxm5-80gb", Dtype::bf16), 0);
 }
 
 TEST(Step, PartsSumToTheStep) {
