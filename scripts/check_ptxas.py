@@ -21,10 +21,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "tests" / "golden" / "ptxas.csv"
 ARCHITECTURES = ("sm_80", "sm_90a", "sm_100")
+# Kernels of one architecture lie in a folder of its name.
+FOLDERS = {"*/*.cu": ARCHITECTURES, "*/sm90/*.cu": ("sm_90a",)}
 COLUMNS = ("nvcc", "file", "kernel", "arch", "registers", "static_shared_bytes", "stack_bytes", "spill_bytes", "mma")
 
-# Low 12 bits of a 16-byte instruction from sm_70 on; nvdisasm prints it as HMMA.
-HMMA_OPCODE = 0x23C
+# Low 12 bits of a 16-byte instruction from sm_70 on; nvdisasm prints them as HMMA, HGMMA and QGMMA.
+MMA_OPCODES = (0x23C, 0x9F0, 0x9F3)
+UTMALDG_OPCODE = 0x5B4  # a tensor copy to shared memory
 
 FUNCTION = re.compile(r"Compiling entry function '(\S+)' for")
 STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
@@ -51,8 +54,8 @@ def text_sections(cubin):
             yield text.removeprefix(".text."), data[begin : begin + length]
 
 
-def mma_count(code):
-    return sum(struct.unpack_from("<H", code, i)[0] & 0xFFF == HMMA_OPCODE for i in range(0, len(code), 16))
+def count_opcodes(code, opcodes):
+    return sum(struct.unpack_from("<H", code, i)[0] & 0xFFF in opcodes for i in range(0, len(code), 16))
 
 
 def parse(log):
@@ -74,11 +77,12 @@ def parse(log):
 def demangle(names):
     plain = run([shutil.which("c++filt"), *names]).split("\n")
     cut = [re.sub(r"\(anonymous namespace\)::|traincost::kernels::", "", re.sub(r"^void ", "", p)) for p in plain]
-    return {name: re.sub(r"\(.*", "", short) for name, short in zip(names, cut, strict=False)}
+    enums = [re.sub(r"\([\w:]+\)(?=\d)", "", c) for c in cut]  # (Order)1 of a template's arguments
+    return {name: re.sub(r"\(.*", "", short) for name, short in zip(names, enums, strict=False)}
 
 
 def compile_one(nvcc, release, source, arch, folder):
-    cubin = folder / f"{source.stem}.{arch}.cubin"
+    cubin = folder / f"{source.parent.name}.{source.stem}.{arch}.cubin"
     log = run(
         [
             nvcc,
@@ -97,7 +101,7 @@ def compile_one(nvcc, release, source, arch, folder):
     )
     rows = parse(log)
     short = demangle(list(rows))
-    mma = {name: mma_count(code) for name, code in text_sections(cubin)}
+    code = dict(text_sections(cubin))
     return [
         row
         | {
@@ -105,7 +109,8 @@ def compile_one(nvcc, release, source, arch, folder):
             "file": str(source.relative_to(ROOT)),
             "kernel": short[name],
             "arch": arch,
-            "mma": mma[name],
+            "mma": count_opcodes(code[name], MMA_OPCODES),
+            "copies": count_opcodes(code[name], (UTMALDG_OPCODE,)),
         }
         for name, row in rows.items()
     ]
@@ -113,9 +118,9 @@ def compile_one(nvcc, release, source, arch, folder):
 
 def measure(nvcc):
     release = re.search(r"V(\d+\.\d+\.\d+)", run([nvcc, "--version"]))[1]
-    sources = sorted((ROOT / "kernels").glob("*/*.cu"))
+    work = [(s, a) for folder, archs in FOLDERS.items() for s in sorted((ROOT / "kernels").glob(folder)) for a in archs]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(compile_one, nvcc, release, s, a, Path(folder)) for s in sources for a in ARCHITECTURES]
+        jobs = [pool.submit(compile_one, nvcc, release, s, a, Path(folder)) for s, a in work]
         rows = [row for job in jobs for row in job.result()]
     return sorted(rows, key=lambda r: (r["file"], r["kernel"], ARCHITECTURES.index(r["arch"])))
 
@@ -125,8 +130,10 @@ def faults(rows):
         where = f"{row['kernel']} for {row['arch']}"
         if row["spill_bytes"] or row["stack_bytes"]:
             yield f"{where}: {row['spill_bytes']} bytes of spills, {row['stack_bytes']} bytes of stack"
-        if "grouped_gemm" in row["file"] and row["mma"] == 0:
+        if "gemm" in row["file"] and row["mma"] == 0:
             yield f"{where}: no tensor-core instruction"
+        if "/sm90/" in row["file"] and row["copies"] == 0:
+            yield f"{where}: no tensor copy"
 
 
 def differences(rows, table):
@@ -154,7 +161,7 @@ def main():
     if arguments.write:
         TABLE.parent.mkdir(exist_ok=True)
         with TABLE.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
     else:

@@ -9,6 +9,7 @@
 #include <kernels/common/moe_models.hpp>
 #include <kernels/common/random.hpp>
 #include <kernels/grouped_gemm/grouped_gemm.hpp>
+#include <kernels/grouped_gemm/sm90/grouped_gemm_sm90.hpp>
 #ifdef TRAINCOST_HAS_CUBLAS
 #include <kernels/grouped_gemm/cublas.hpp>
 #endif
@@ -177,6 +178,13 @@ class Ours : public Pass {
   void launch(cudaStream_t stream) const { grouped_gemm::launch(this->params(), stream); }
 };
 
+template <class Pass>
+class OursSm90 : public Pass {
+ public:
+  using Pass::Pass;
+  void launch(cudaStream_t stream) const { grouped_gemm::sm90::launch(this->params(), this->gemm.max_rows, stream); }
+};
+
 #ifdef TRAINCOST_HAS_CUBLAS
 template <class Pass>
 class Cublas : public Pass {
@@ -197,7 +205,7 @@ Case make(const std::string& name, bool is_weight_gradient) {
   const auto all = problems(is_weight_gradient);
   Case c{.name = name,
          .shapes = shapes_of(all),
-         .providers = {provider<Ours<Pass>>("traincost", 80, all)},
+         .providers = {provider<Ours<Pass>>("traincost", 80, all), provider<OursSm90<Pass>>("traincost_sm90", 90, all)},
          .tolerance = kTolerance};
 #ifdef TRAINCOST_HAS_CUBLAS
   c.providers.push_back(provider<Cublas<Pass>>("cublas_loop", 80, all));

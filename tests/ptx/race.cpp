@@ -165,7 +165,7 @@ void Races::meet(std::span<const std::uint32_t> threads) {
 
 void Races::arrive(std::uint32_t thread, BarrierClock& barrier) {
   if (barrier.clock.empty()) barrier.clock.assign(agents_ + threads_, 0);
-  const Clock* base = base_[thread].get();
+  const std::shared_ptr<const Clock>& base = base_[thread];
   if (base != nullptr && base != barrier.last) join(barrier.clock, *base);
   barrier.last = base;
   barrier.clock[thread] = std::max(barrier.clock[thread], epoch_[thread]);

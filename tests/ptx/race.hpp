@@ -19,7 +19,7 @@ using Clock = std::vector<std::uint32_t>;  // [thread or agent], then [thread] f
 /// What the threads that came to a barrier have seen.
 struct BarrierClock {
   Clock clock;
-  const Clock* last = nullptr;  // joined most recently: threads of a warp mostly share one
+  std::shared_ptr<const Clock> last{};  // joined most recently: threads of a warp mostly share one
 };
 
 enum class Access : std::uint8_t { kRead, kWrite, kStrongRead, kStrongWrite };

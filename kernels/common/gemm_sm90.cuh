@@ -1,0 +1,355 @@
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include <cstdint>
+#include <type_traits>
+
+#include <kernels/common/address.hpp>
+#include <kernels/common/ptx_sm90.cuh>
+#include <kernels/common/vec8.cuh>
+#include <kernels/common/wgmma.cuh>
+
+/// Products on Hopper: persistent blocks of one warpgroup that starts tensor copies and two that multiply 64 rows each.
+/// The kernel says which tiles there are; everything here is about one block.
+namespace traincost::kernels::gemm_sm90 {
+
+using ptx::E4m3;
+using ptx::Order;
+
+/// none: bf16. block: a has a scale per row and 128 of the reduction, b one per 128 x 128. rows: b as a.
+enum class Scales { none, block, rows };
+
+constexpr int kBlockM = 128;
+constexpr int kRowBytes = 128;    // of a stage along the reduction: what a swizzle spans
+constexpr int kScaleBlock = 128;  // of the reduction
+constexpr int kBoxOuter = 64;     // outer indices of a box of an operand that lies across the reduction (bf16)
+constexpr int kConsumers = 256;   // threads
+constexpr int kThreads = kConsumers + 128;
+constexpr int kProducerRegisters = 24, kConsumerRegisters = 240;  // 128 * 24 + 256 * 240 = 384 * 168
+constexpr int kMostShared = 227 << 10;
+constexpr int kStagingBytes = 2048;  // of a warp: 16 rows of 64 bf16
+constexpr int kStagingColumns = 64;
+constexpr int kBarrierBytes = 256;
+constexpr int kZeroBarrier = 1;  // of the block's named barriers
+
+template <class ElementT, int kColumns, Order kOrderA, Order kOrderB, Scales kScalesOf>
+struct Spec {
+  using Element = ElementT;
+  static constexpr int kBlockN = kColumns;
+  static constexpr Order kA = kOrderA, kB = kOrderB;
+  static constexpr Scales kScales = kScalesOf;
+  static constexpr int kElementBytes = std::is_same_v<Element, E4m3> ? 1 : 2;
+  static constexpr int kBlockK = kRowBytes / kElementBytes;
+  static constexpr int kABytes = kBlockM * kRowBytes;
+  static constexpr int kBBytes = kBlockN * kRowBytes;
+  static constexpr int kAScaleBytes = kScales == Scales::none ? 0 : kBlockM * 4;
+  static constexpr int kBScaleBytes = kScales == Scales::rows ? kBlockN * 4 : 0;
+  static constexpr int kCopyBytes = kABytes + kBBytes + kAScaleBytes + kBScaleBytes;
+  static constexpr int kStageBytes = (kCopyBytes + 1023) / 1024 * 1024;  // swizzles begin at multiples of 1024
+  static constexpr int kStages = (kMostShared - 1024 - kBarrierBytes - 8 * kStagingBytes) / kStageBytes;
+  static constexpr int kSharedBytes = 1024 + kStages * kStageBytes + 8 * kStagingBytes + kBarrierBytes;
+};
+
+/// Where things lie in a block's shared memory.
+template <class S>
+struct Shared {
+  std::uint32_t stages, staging, full, empty;
+
+  __device__ __forceinline__ explicit Shared(const void* dynamic) {
+    stages = (ptx::shared_address(dynamic) + 1023) / 1024 * 1024;
+    staging = stages + S::kStages * S::kStageBytes;
+    full = staging + 8 * kStagingBytes;
+    empty = full + 8 * S::kStages;
+  }
+  __device__ __forceinline__ std::uint32_t a(int stage) const { return stages + stage * S::kStageBytes; }
+  __device__ __forceinline__ std::uint32_t b(int stage) const { return a(stage) + S::kABytes; }
+  __device__ __forceinline__ std::uint32_t a_scales(int stage) const { return b(stage) + S::kBBytes; }
+  __device__ __forceinline__ std::uint32_t b_scales(int stage) const { return a_scales(stage) + S::kAScaleBytes; }
+};
+
+/// The stage in turn, and the parity of its phase.
+template <int kStages>
+struct Turn {
+  int stage = 0;
+  std::uint32_t parity = 0;
+
+  __device__ __forceinline__ void next() {
+    if (++stage != kStages) return;
+    stage = 0;
+    parity ^= 1;
+  }
+};
+
+template <class S>
+__device__ __forceinline__ void init_barriers(const Shared<S>& shared) {
+  if (threadIdx.x == 0) {
+    for (int stage = 0; stage < S::kStages; ++stage) {
+      ptx::mbarrier_init(shared.full + 8 * stage, 1);
+      ptx::mbarrier_init(shared.empty + 8 * stage, kConsumers / 32);
+    }
+    ptx::fence_mbarrier_init();
+  }
+  __syncthreads();
+}
+
+/// Where a tile's operands begin.
+struct Origin {
+  int a_outer, b_outer, b_batch;
+  int reduction;  // of both
+};
+
+struct Maps {
+  const CUtensorMap *a, *b, *a_scales, *b_scales;
+};
+
+/// Starts the copies of a tile's steps. One thread.
+template <class S>
+__device__ __forceinline__ void produce(const Shared<S>& shared, Turn<S::kStages>& turn, const Maps& maps,
+                                        const Origin& at, int steps) {
+  for (int step = 0; step < steps; ++step, turn.next()) {
+    const std::uint32_t full = shared.full + 8 * turn.stage;
+    ptx::mbarrier_wait(shared.empty + 8 * turn.stage, turn.parity ^ 1);
+    ptx::mbarrier_arrive_expect_tx(full, S::kCopyBytes);
+    const int reduction = at.reduction + step * S::kBlockK;
+    const std::uint32_t a = shared.a(turn.stage);
+    const std::uint32_t b = shared.b(turn.stage);
+    if constexpr (S::kA == Order::reduction) {
+      ptx::cp_async_bulk_tensor_2d(a, maps.a, reduction, at.a_outer, full);
+    } else {
+      for (int i = 0; i < kBlockM / kBoxOuter; ++i)
+        ptx::cp_async_bulk_tensor_2d(a + i * S::kBlockK * kRowBytes, maps.a, at.a_outer + i * kBoxOuter, reduction,
+                                     full);
+    }
+    if constexpr (S::kB == Order::reduction) {
+      ptx::cp_async_bulk_tensor_3d(b, maps.b, reduction, at.b_outer, at.b_batch, full);
+    } else {
+      for (int i = 0; i < S::kBlockN / kBoxOuter; ++i)
+        ptx::cp_async_bulk_tensor_3d(b + i * S::kBlockK * kRowBytes, maps.b, at.b_outer + i * kBoxOuter, reduction,
+                                     at.b_batch, full);
+    }
+    if constexpr (S::kScales != Scales::none)
+      ptx::cp_async_bulk_tensor_2d(shared.a_scales(turn.stage), maps.a_scales, at.a_outer, reduction / kScaleBlock,
+                                   full);
+    if constexpr (S::kScales == Scales::rows)
+      ptx::cp_async_bulk_tensor_2d(shared.b_scales(turn.stage), maps.b_scales, at.b_outer, reduction / kScaleBlock,
+                                   full);
+  }
+}
+
+/// What a thread of the multiplying warpgroups holds of the tile: rows row() and row() + 8, columns 8 i + column() +
+/// 0, 1.
+template <class S>
+struct Accumulator {
+  float c[S::kBlockN / 2];
+
+  __device__ __forceinline__ static int warpgroup() { return static_cast<int>(threadIdx.x) / 128; }
+  __device__ __forceinline__ static int row() {
+    return static_cast<int>(threadIdx.x) / 32 * 16 + static_cast<int>(threadIdx.x) % 32 / 4;
+  }
+  __device__ __forceinline__ static int column() { return static_cast<int>(threadIdx.x) % 4 * 2; }
+};
+
+/// The warpgroup's product of a stage, started and committed.
+template <class S>
+__device__ __forceinline__ void multiply_stage(const Shared<S>& shared, int stage, float (&c)[S::kBlockN / 2],
+                                               bool adds) {
+  constexpr int kInstructions = kRowBytes / 32;  // a wgmma takes 32 bytes along the reduction
+  // Across the reduction an instruction takes kBlockK / kInstructions rows of 128 bytes.
+  constexpr int kAcross = S::kBlockK / kInstructions * kRowBytes;
+  constexpr int kBoxBytes = S::kBlockK * kRowBytes;
+  constexpr int kStepA = S::kA == Order::reduction ? 32 : kAcross;
+  constexpr int kStepB = S::kB == Order::reduction ? 32 : kAcross;
+  constexpr int kGroupBytes = S::kA == Order::reduction ? 64 * kRowBytes : kBoxBytes;
+  const std::uint64_t a =
+      ptx::matrix_descriptor(shared.a(stage) + Accumulator<S>::warpgroup() * kGroupBytes, kBoxBytes);
+  const std::uint64_t b = ptx::matrix_descriptor(shared.b(stage), kBoxBytes);
+  ptx::wgmma_fence();
+#pragma unroll
+  for (int i = 0; i < kInstructions; ++i)
+    ptx::wgmma<S::kA, S::kB>(typename S::Element{}, c, a + i * kStepA / 16, b + i * kStepB / 16, adds || i != 0);
+  ptx::wgmma_commit_group();
+}
+
+/// Gives a stage back to the producer.
+__device__ __forceinline__ void release(std::uint32_t empty) {
+  __syncwarp();
+  if (threadIdx.x % 32 == 0) ptx::mbarrier_arrive(empty);
+}
+
+/// Rows of the reduction that do not belong to the tile become zeros, in operands that lie across it. All consumers.
+template <class S>
+__device__ __forceinline__ void clear_rows(const Shared<S>& shared, int stage, int first) {
+  constexpr int kBoxes = (S::kABytes + S::kBBytes) / (S::kBlockK * kRowBytes);
+  const int chunks = (S::kBlockK - first) * kRowBytes / 16;  // of a box
+  for (int i = static_cast<int>(threadIdx.x); i < kBoxes * chunks; i += kConsumers) {
+    const std::uint32_t at =
+        shared.a(stage) + i / chunks * S::kBlockK * kRowBytes + first * kRowBytes + i % chunks * 16;
+    asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(at), "r"(0) : "memory");
+  }
+  ptx::fence_proxy_async();
+  ptx::barrier_sync<kZeroBarrier, kConsumers>();
+}
+
+/// bf16: the products of all steps in one accumulator, one step in flight while the next is started. `valid`: rows of
+/// the last step that belong to the tile (kBlockK: all).
+template <class S>
+__device__ __forceinline__ void consume(const Shared<S>& shared, Turn<S::kStages>& turn, Accumulator<S>& acc, int steps,
+                                        int valid) {
+#pragma unroll
+  for (float& c : acc.c) c = 0;
+  std::uint32_t before = 0;
+  for (int step = 0; step < steps; ++step, turn.next()) {
+    ptx::mbarrier_wait(shared.full + 8 * turn.stage, turn.parity);
+    if constexpr (S::kA == Order::outer)
+      if (step == steps - 1 && valid != S::kBlockK) clear_rows(shared, turn.stage, valid);
+    multiply_stage(shared, turn.stage, acc.c, true);
+    ptx::wgmma_wait_group<1>();
+    if (step != 0) release(before);
+    before = shared.empty + 8 * turn.stage;
+  }
+  ptx::wgmma_wait_group<0>();
+  ptx::hold(acc.c);
+  if (steps != 0) release(before);
+}
+
+__device__ __forceinline__ float load_shared(std::uint32_t at) {
+  float value;
+  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(value) : "r"(at) : "memory");
+  return value;
+}
+__device__ __forceinline__ float2 load_shared2(std::uint32_t at) {
+  float2 value;
+  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(value.x), "=f"(value.y) : "r"(at) : "memory");
+  return value;
+}
+
+/// Scales of b at 128 x 128 for a tile's columns: those of the tile's first block of 128 columns and of the next.
+struct BlockScales {
+  const float *first = nullptr, *second = nullptr;  // [steps]
+  bool is_split_early = false;                      // the second begins at column 64 of the tile, else at 128
+};
+
+/// fp8: each step's product, one 128 of the reduction, is scaled and added in fp32 (DeepSeek-V3, arXiv 2412.19437,
+/// section 3.3.2), since the tensor core keeps fewer digits.
+template <class S>
+__device__ __forceinline__ void consume_scaled(const Shared<S>& shared, Turn<S::kStages>& turn, Accumulator<S>& acc,
+                                               int steps, const BlockScales& scales) {
+#pragma unroll
+  for (float& c : acc.c) c = 0;
+  float c[S::kBlockN / 2];
+  float next_first = 0;
+  float next_second = 0;
+  const auto fetch = [&](int step) {
+    if (S::kScales != Scales::block || step >= steps) return;
+    next_first = __ldg(scales.first + step);
+    next_second = __ldg(scales.second + step);
+  };
+  fetch(0);
+  const std::uint32_t row = 4 * Accumulator<S>::row();
+  for (int step = 0; step < steps; ++step, turn.next()) {
+    ptx::mbarrier_wait(shared.full + 8 * turn.stage, turn.parity);
+    const float low = load_shared(shared.a_scales(turn.stage) + row);
+    const float high = load_shared(shared.a_scales(turn.stage) + row + 32);
+    multiply_stage(shared, turn.stage, c, false);
+    const float first = next_first;
+    const float second = next_second;
+    fetch(step + 1);
+    ptx::wgmma_wait_group<0>();
+    ptx::hold(c);
+    if constexpr (S::kScales == Scales::block) {
+      release(shared.empty + 8 * turn.stage);
+      const float middle = scales.is_split_early ? second : first;
+#pragma unroll
+      for (int i = 0; i < S::kBlockN / 8; ++i) {
+        const float b = i < 8 ? first : (i < 16 ? middle : second);
+        acc.c[4 * i] += low * b * c[4 * i];
+        acc.c[4 * i + 1] += low * b * c[4 * i + 1];
+        acc.c[4 * i + 2] += high * b * c[4 * i + 2];
+        acc.c[4 * i + 3] += high * b * c[4 * i + 3];
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < S::kBlockN / 8; ++i) {
+        const float2 b = load_shared2(shared.b_scales(turn.stage) + 4 * (8 * i + Accumulator<S>::column()));
+        acc.c[4 * i] += low * b.x * c[4 * i];
+        acc.c[4 * i + 1] += low * b.y * c[4 * i + 1];
+        acc.c[4 * i + 2] += high * b.x * c[4 * i + 2];
+        acc.c[4 * i + 3] += high * b.y * c[4 * i + 3];
+      }
+      release(shared.empty + 8 * turn.stage);
+    }
+  }
+}
+
+/// A tile's place in the output: rows and columns that exist from here on.
+template <class T>
+struct Output {
+  T* data;
+  std::int64_t stride;  // elements
+  int rows, columns;
+};
+
+/// bf16 rows by way of shared memory, so that a warp writes whole lines. Columns: a multiple of 8.
+template <class S>
+__device__ __forceinline__ void store(const Shared<S>& shared, const Accumulator<S>& acc,
+                                      const Output<__nv_bfloat16>& out) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const std::uint32_t staging = shared.staging + warp * kStagingBytes;
+  // 16-byte chunk of a row of 128 bytes; the exclusive or spreads rows over all banks.
+  const auto at = [staging](int row, int chunk) { return staging + row * 128 + (chunk ^ (row % 8)) * 16; };
+#pragma unroll
+  for (int first = 0; first < S::kBlockN; first += kStagingColumns) {
+    if (first >= out.columns) break;
+#pragma unroll
+    for (int chunk = 0; chunk < kStagingColumns / 8; chunk += 2) {
+      const float* c = acc.c + (first / 8 + chunk) * 4;
+      const std::uint32_t r[4] = {pack_bf16(c[0], c[1]), pack_bf16(c[2], c[3]), pack_bf16(c[4], c[5]),
+                                  pack_bf16(c[6], c[7])};
+      ptx::stmatrix_x4(at(lane % 16, chunk + lane / 16), r);
+    }
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int row = i * 4 + lane / 8;
+      const int column = first + lane % 8 * 8;
+      uint4 v;
+      asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                   : "r"(at(row, lane % 8))
+                   : "memory");
+      if (warp * 16 + row < out.rows && column < out.columns)
+        *reinterpret_cast<uint4*>(out.data + row_offset(warp * 16 + row, out.stride) + column) = v;
+    }
+    __syncwarp();
+  }
+}
+
+/// fp32, added to what is there or not. Columns: a multiple of 2.
+template <class S>
+__device__ __forceinline__ void store(const Accumulator<S>& acc, const Output<float>& out, bool adds) {
+#pragma unroll
+  for (int i = 0; i < S::kBlockN / 4; ++i) {
+    const int row = Accumulator<S>::row() + i % 2 * 8;
+    const int column = i / 2 * 8 + Accumulator<S>::column();
+    if (row >= out.rows || column >= out.columns) continue;
+    auto* to = reinterpret_cast<float2*>(out.data + row_offset(row, out.stride) + column);
+    const float2 before = adds ? *to : make_float2(0, 0);
+    *to = make_float2(before.x + acc.c[2 * i], before.y + acc.c[2 * i + 1]);
+  }
+}
+
+/// Splits a block's threads: `produce` is called by one thread, `consume` by those that multiply.
+template <class Produce, class Consume>
+__device__ __forceinline__ void specialise(Produce produce_tiles, Consume consume_tiles) {
+  if (threadIdx.x >= kConsumers) {
+    ptx::setmaxnreg_dec<kProducerRegisters>();
+    if (threadIdx.x < kConsumers + 32 && ptx::elect()) produce_tiles();
+  } else {
+    ptx::setmaxnreg_inc<kConsumerRegisters>();
+    consume_tiles();
+  }
+}
+
+}  // namespace traincost::kernels::gemm_sm90
