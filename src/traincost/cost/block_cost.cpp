@@ -81,7 +81,8 @@ Tally PartsPricer::tally(const std::vector<Kernel>& kernels) const {
   for (const auto& kernel : kernels) {
     const auto timing = efficiency_.time(kernel.op, kernel.dtype);
     const auto role = static_cast<std::size_t>(kernel.role);
-    const bool is_product = work::flops(kernel.op).value > 0 && kernel.role != Role::quantize;
+    const bool is_product = work::flops(kernel.op).value > 0 && kernel.role != Role::quantize &&
+                            kernel.role != Role::attention;
     const Seconds seconds = timing.seconds * (kernel.slowdown * slowdown_ * (is_product ? throttle_ : 1));
     result.by_role[role] += seconds;
     if (timing.origin != Origin::measured) result.transfer_error[role] += seconds.value * timing.log_sigma;
