@@ -50,7 +50,7 @@ class PartsPricer {
         efficiency_(p.efficiency),
         constants_(p.constants),
         network_(p.job.cluster, p.job.chip, p.efficiency, p.constants),
-        throttle_(1 + constants_.throttle * power_shortage(job_.chip)),
+        shortage_(power_shortage(job_.chip)),
         slowdown_(constants_.compute_slowdown * (1 + constants_.yearly_gain * (kTablesYear - job_.stack.year))) {
     job_.layout.recompute = Recompute::selective;  // lists what can run again
     job_.layout.recompute_share = 1;
@@ -61,6 +61,7 @@ class PartsPricer {
   [[nodiscard]] BlockParts head() const;
 
  private:
+  [[nodiscard]] double throttle(const Kernel& kernel) const;
   [[nodiscard]] Tally tally(const std::vector<Kernel>& kernels) const;
   [[nodiscard]] BlockParts parts(const Block& block) const;
   [[nodiscard]] Seconds tensor_collectives(bool has_experts) const;
@@ -72,18 +73,23 @@ class PartsPricer {
   const calibrate::ChipEfficiency& efficiency_;
   const Constants& constants_;
   Network network_;
-  double throttle_;  // of products, under the power limit
+  double shortage_;  // of power, for products
   double slowdown_;  // of every kernel in this step against the same kernel alone in the tables
 };
+
+// Attention and casts leave the matrix units idle half of their time.
+double PartsPricer::throttle(const Kernel& kernel) const {
+  if (work::flops(kernel.op).value <= 0 || kernel.role == Role::quantize || kernel.role == Role::attention) return 1;
+  const bool is_short = work::bytes_per_element(kernel.dtype) < 2;
+  return 1 + shortage_ * (is_short ? constants_.throttle_fp8 : constants_.throttle);
+}
 
 Tally PartsPricer::tally(const std::vector<Kernel>& kernels) const {
   Tally result;
   for (const auto& kernel : kernels) {
     const auto timing = efficiency_.time(kernel.op, kernel.dtype);
     const auto role = static_cast<std::size_t>(kernel.role);
-    const bool is_product = work::flops(kernel.op).value > 0 && kernel.role != Role::quantize &&
-                            kernel.role != Role::attention;
-    const Seconds seconds = timing.seconds * (kernel.slowdown * slowdown_ * (is_product ? throttle_ : 1));
+    const Seconds seconds = timing.seconds * (kernel.slowdown * slowdown_ * throttle(kernel));
     result.by_role[role] += seconds;
     if (timing.origin != Origin::measured) result.transfer_error[role] += seconds.value * timing.log_sigma;
     result.origin[role] = std::max(result.origin[role], timing.origin);

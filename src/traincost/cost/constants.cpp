@@ -6,9 +6,9 @@ const std::vector<ConstantField>& constant_fields() {
   static const std::vector<ConstantField> kFields{
       {"compute_slowdown", &Constants::compute_slowdown, 1.0, 1.5},
       {"throttle", &Constants::throttle, 0.0, 0.5},
+      {"throttle_fp8", &Constants::throttle_fp8, 0.0, 0.5},
       {"materialised_passes", &Constants::materialised_passes, 0.7, 4.0},
       {"yearly_gain", &Constants::yearly_gain, 0.0, 0.15},
-      {"wgrad_fp8_slowdown", &Constants::wgrad_fp8_slowdown, 1.0, 2.5},
       {"eager_passes", &Constants::eager_passes, 1.0, 5.0},
       {"compiled_passes", &Constants::compiled_passes, 0.8, 4.0},
       {"host_seconds", &Constants::host_seconds, 1e-6, 2e-4},

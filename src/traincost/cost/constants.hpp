@@ -11,9 +11,9 @@ namespace traincost::cost {
 struct Constants {
   double compute_slowdown = 1.08;      // a kernel in a step / the same kernel alone (power, cache, clocks)
   double throttle = 0.1;               // slowdown of products per unit of power that is short; see power_shortage
+  double throttle_fp8 = 0.1;           // of products in fp8, whose operands move half the bits per FLOP
   double materialised_passes = 1.3;    // traffic of attention scores / the passes counted in layer.cpp
   double yearly_gain = 0.02;           // kernels of a stack one year older are slower by this share
-  double wgrad_fp8_slowdown = 1.35;    // fp8 weight gradient / forward product of the same FLOPs
   double eager_passes = 2.0;           // elementwise traffic of eager code / fused code
   double compiled_passes = 1.2;        // of torch.compile / fused code
   double host_seconds = 3.5e-5;        // host time per kernel launch, Python driving each kernel

@@ -32,10 +32,7 @@ class Builder {
   void gemm(Role role, Dtype dtype, double m, double n, double k, bool replayed) {
     add_forward({.op = work::Gemm{m, n, k}, .dtype = dtype, .role = role}, replayed);
     block_.input_grad.push_back({.op = work::Gemm{m, k, n}, .dtype = dtype, .role = role});
-    block_.weight_grad.push_back({.op = work::Gemm{n, k, m},
-                                  .dtype = dtype,
-                                  .role = role,
-                                  .slowdown = is_fp8(dtype) ? constants_.wgrad_fp8_slowdown : 1});
+    block_.weight_grad.push_back({.op = work::Gemm{n, k, m}, .dtype = dtype, .role = role});
     if (is_fp8(dtype)) casts(m, n, k);
   }
 
@@ -73,10 +70,8 @@ class Builder {
     const double padded = rows + groups * kTileRows / 2;
     add_forward({.op = work::Gemm{padded, n, k}, .dtype = dtype, .role = Role::experts}, false);
     block_.input_grad.push_back({.op = work::Gemm{padded, k, n}, .dtype = dtype, .role = Role::experts});
-    block_.weight_grad.push_back({.op = work::Gemm{groups * n, k, padded / groups},
-                                  .dtype = dtype,
-                                  .role = Role::experts,
-                                  .slowdown = is_fp8(dtype) ? constants_.wgrad_fp8_slowdown : 1});
+    block_.weight_grad.push_back(
+        {.op = work::Gemm{groups * n, k, padded / groups}, .dtype = dtype, .role = Role::experts});
     if (is_fp8(dtype)) casts(rows, n, k);
   }
 
