@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <traincost/cost/estimate.hpp>
+#include <traincost/cost/goodput.hpp>
 #include <traincost/units/error.hpp>
 
 namespace traincost::cost {
@@ -19,6 +20,12 @@ Request deepseek_on(const std::string& chip, double gpus) {
 
 Estimate priced(const Request& request) {
   return estimate(request, calibrate::default_efficiency(), catalog::prices(), catalog::operating());
+}
+
+TEST(Goodput, IsLlama3sAtItsSizeAndFallsWithTheGpus) {
+  EXPECT_NEAR(goodput(16384), 0.9, 1e-9) << "arXiv 2407.21783, section 3.3.4";
+  EXPECT_GT(goodput(8), 0.9999);
+  EXPECT_LT(goodput(100000), goodput(16384));
 }
 
 TEST(Estimate, APublishedLayoutTakesMoreOrFewerDataParallelRanks) {
@@ -39,7 +46,7 @@ TEST(Estimate, DollarsAreGpuHoursTimesThePriceGiven) {
   request.usd_per_gpu_hour = 2.5;
   const auto e = priced(request);
   EXPECT_NEAR(e.budget.usd.p50, 2.5 * e.budget.gpu_hours.p50, 1e-6 * e.budget.usd.p50);
-  EXPECT_NEAR(e.budget.gpu_hours.p50, e.step.seconds.p50 * e.budget.steps * 2048 / 3600, 1);
+  EXPECT_NEAR(e.budget.gpu_hours.p50, e.step.seconds.p50 * e.budget.steps * 2048 / 3600 / e.budget.goodput, 1);
   EXPECT_LT(e.budget.usd.p5, e.budget.usd.p50);
   EXPECT_LT(e.budget.usd.p50, e.budget.usd.p95);
 }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include <traincost/cost/goodput.hpp>
 #include <traincost/units/error.hpp>
 
 namespace traincost::cost {
@@ -42,18 +43,19 @@ catalog::HourlyPrice price_per_gpu(const catalog::Chip& chip, const std::vector<
 
 RunBudget run_budget(const StepCost& step, const Job& job, double tokens, const std::vector<catalog::Price>& prices,
                      const catalog::Operating& operating, std::optional<double> usd_per_gpu_hour) {
-  const double count = steps(job.layout, tokens);
+  const double count = steps(job.layout, tokens), share = goodput(job.layout.gpus);
   const auto price = price_per_gpu(job.chip, prices, operating, usd_per_gpu_hour);
-  const double gpu_seconds = step.seconds.p50 * count * job.layout.gpus;
+  const double gpu_seconds = step.seconds.p50 * count / share * job.layout.gpus;
   const double kwh = gpu_seconds * power_per_gpu(step.busy_fraction, job.chip, job.cluster).value *
                      operating.power_usage_effectiveness / units::kKilowattHour.value;
   return {.step_seconds = step.seconds,
-          .days = scaled(step.seconds, count / (24 * units::kHour.value)),
-          .gpu_hours = scaled(step.seconds, count * job.layout.gpus / units::kHour.value),
+          .days = scaled(step.seconds, count / share / (24 * units::kHour.value)),
+          .gpu_hours = scaled(step.seconds, count / share * job.layout.gpus / units::kHour.value),
           .usd = log_normal(gpu_seconds * price.p50.value, std::hypot(step.log_sigma, log_sigma(price))),
           .energy_kwh = log_normal(kwh, std::hypot(step.log_sigma, kPowerLogSigma)),
           .memory_bytes = log_normal(step.memory.total(), kMemoryLogSigma),
           .steps = count,
+          .goodput = share,
           .price_basis = price.basis};
 }
 

@@ -12,6 +12,7 @@ namespace traincost::cost {
 struct RunBudget {
   Interval step_seconds, days, gpu_hours, usd, energy_kwh, memory_bytes;
   double steps = 0;
+  double goodput = 1;       // share of the time that goes into steps, see goodput.hpp
   std::string price_basis;  // which quotes, or amortised purchase
 };
 

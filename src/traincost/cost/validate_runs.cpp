@@ -7,6 +7,7 @@
 #include <set>
 
 #include <traincost/cost/fit_constants.hpp>
+#include <traincost/cost/goodput.hpp>
 #include <traincost/cost/run_budget.hpp>
 #include <traincost/units/error.hpp>
 
@@ -111,7 +112,10 @@ double robust_log_sigma(const calibrate::Validation& validation) {
 Prediction predicted(const RunRow& row, const calibrate::ChipEfficiency& efficiency, const Constants& constants) {
   const auto cost = step(*row.job, efficiency, constants);
   double value = cost.seconds.p50;
-  if (row.in_gpu_hours) value *= steps(row.job->layout, row.tokens) * row.job->layout.gpus / units::kHour.value;
+  if (row.in_gpu_hours) {
+    const auto& l = row.job->layout;
+    value *= steps(l, row.tokens) * l.gpus / goodput(l.gpus) / units::kHour.value;
+  }
   return {value, cost.log_sigma};
 }
 

@@ -37,6 +37,7 @@ Table basis_record(const Estimate& e) {
   add("cluster", e.job.cluster.name);
   add("memory", memory_words(e));
   add("MFU", percent(e.step.mfu));
+  add("goodput", fmt::format("{}; the rest of the run is lost to failures", percent(e.budget.goodput)));
   add("price", e.budget.price_basis);
   for (const auto& assumption : e.assumptions) add("assumed", assumption);
   return record;
@@ -84,9 +85,9 @@ Json pipeline_json(const cost::PipelineParts& p) {
 }
 
 Json budget_json(const Estimate& e) {
-  Json out{{"model", e.job.model.id},   {"chip", e.job.chip.id}, {"cluster", e.job.cluster.id},
-           {"gpus", e.job.layout.gpus}, {"tokens", e.tokens},    {"steps", e.budget.steps},
-           {"mfu", e.step.mfu},         {"fits_memory", e.fits}};
+  Json out{{"model", e.job.model.id},   {"chip", e.job.chip.id},       {"cluster", e.job.cluster.id},
+           {"gpus", e.job.layout.gpus}, {"tokens", e.tokens},          {"steps", e.budget.steps},
+           {"mfu", e.step.mfu},         {"goodput", e.budget.goodput}, {"fits_memory", e.fits}};
   for (const auto& total : totals()) out[total.key] = interval_json(e.budget.*(total.interval));
   out["parts"] = Json::parse(json(parts_table(e.step)));
   out["pipeline_seconds"] = pipeline_json(e.step.pipeline);
