@@ -39,6 +39,13 @@ if [ ${#wanted[@]} -gt 0 ]; then
   build/venv/bin/pip install --quiet --disable-pip-version-check "${wanted[@]}"
 fi
 
+# The disassembler, which Debian's and NVIDIA's compiler packages lack.
+if command -v nvcc >/dev/null && ! command -v nvdisasm >/dev/null &&
+  ! compgen -G "build/venv/lib/python3*/site-packages/nvidia/*/bin/nvdisasm" >/dev/null; then
+  [ -d build/venv ] || python3 -m venv build/venv
+  build/venv/bin/pip install --quiet --disable-pip-version-check --no-deps nvidia-cuda-nvdisasm==13.2.78
+fi
+
 # CuTe's headers, against which the tests hold the layouts of mma.sync and wgmma. Headers only: no dependencies.
 if command -v nvcc >/dev/null && ! compgen -G "build/venv/lib/python3*/site-packages/cutlass_library" >/dev/null; then
   [ -d build/venv ] || python3 -m venv build/venv

@@ -1,4 +1,5 @@
 #include <kernels/common/fp8.hpp>
+#include <kernels/gemm/sm90/gemm_fp8.hpp>
 #include <kernels/grouped_gemm/sm90/grouped_gemm_sm90.hpp>
 #include <tests/kernels/grouped_problem.hpp>
 #include <tests/kernels/schedules.hpp>
@@ -156,6 +157,27 @@ TEST_P(Schedules, MaskedLayout) {
   for (const std::size_t i : {0, 7, 11, 13}) {
     SCOPED_TRACE(describe(kFp8Shapes[i]));
     expect_exact(product(masked(kFp8Shapes[i]), Values::integers, true));
+  }
+}
+
+TEST_P(Schedules, DenseProduct) {
+  for (const auto& [m, n, k] : {std::array{1, 8, 16}, std::array{130, 200, 272}, std::array{257, 64, 384}}) {
+    const auto input = codes(row_offset(m, k), Values::integers, 1);
+    const auto weight = codes(row_offset(n, k), Values::integers, 2);
+    const std::int64_t blocks = ceil_div(k, kScaleBlock);
+    const auto input_scales = scales(blocks * up(m, 4), Values::integers, 3);
+    const auto weight_scales = scales(ceil_div(n, kScaleBlock) * blocks, Values::integers, 4);
+    const DeviceBuffer<std::uint8_t> device_input(input), device_weight(weight);
+    const DeviceBuffer<float> device_input_scales(input_scales), device_weight_scales(weight_scales);
+    const DeviceBuffer<__nv_bfloat16> output(untouched(row_offset(m, n)));
+    gemm::sm90::launch({m, n, k, device_input.data(), device_input_scales.data(), up(m, 4), device_weight.data(),
+                        device_weight_scales.data(), output.data()},
+                       nullptr);
+    finish();
+    auto want = untouched(row_offset(m, n));
+    gemm::sm90::reference(
+        {m, n, k, input.data(), input_scales.data(), up(m, 4), weight.data(), weight_scales.data(), want.data()});
+    expect_exact(Outputs<__nv_bfloat16>{output.to_host(), want});
   }
 }
 

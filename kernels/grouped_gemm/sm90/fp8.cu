@@ -9,12 +9,11 @@ namespace {
 namespace core = gemm_sm90;
 using core::Order;
 
-// 192 columns: shared memory, which feeds both operands, then has 8 % to spare; with 128 it decides.
-constexpr int kRowsBlockN = 192;
-// A scale for each column costs twice the arithmetic, but 128 columns leave registers for it.
-constexpr int kWeightBlockN = 128;
-using Rows = core::Spec<core::E4m3, kRowsBlockN, Order::reduction, Order::reduction, core::Scales::block>;
-using Weight = core::Spec<core::E4m3, kWeightBlockN, Order::reduction, Order::reduction, core::Scales::rows>;
+// Shared memory feeds both operands: with 192 columns it is busy for little longer than the tensor cores, with 128 it
+// decides. More columns leave no registers for the scaled sums.
+constexpr int kBlockN = 192;
+using Rows = core::Spec<core::E4m3, kBlockN, Order::reduction, Order::reduction, core::Scales::block>;
+using Weight = core::Spec<core::E4m3, kBlockN, Order::reduction, Order::reduction, core::Scales::rows>;
 
 struct RowsArgs {
   core::Experts experts;
@@ -42,13 +41,13 @@ __global__ void __launch_bounds__(core::kThreads, 1)
   const int steps = core::tiles(args.depth, Rows::kBlockK);
   core::specialise(
       [&] {
-        core::for_each_row_tile<kRowsBlockN>(args.experts, args.columns, [&](const core::Tile& t) {
+        core::for_each_row_tile<kBlockN>(args.experts, args.columns, [&](const core::Tile& t) {
           core::produce(shared, turn, {&a, &b, &a_scales, nullptr},
                         {args.experts.first(t.expert) + t.row, t.column, t.expert, 0}, steps);
         });
       },
       [&] {
-        core::for_each_row_tile<kRowsBlockN>(args.experts, args.columns, [&](const core::Tile& t) {
+        core::for_each_row_tile<kBlockN>(args.experts, args.columns, [&](const core::Tile& t) {
           core::Accumulator<Rows> acc;
           core::consume_scaled(shared, turn, acc, steps, scales_of(args, t));
           const std::int64_t row = args.experts.first(t.expert) + t.row;
@@ -77,7 +76,7 @@ __global__ void __launch_bounds__(core::kThreads, 1)
   core::init_barriers(shared);
   core::Turn<Weight::kStages> turn;
   const auto for_each_tile = [&](auto visit) {
-    core::for_each_matrix_tile<kWeightBlockN>(args.experts.count, args.rows, args.columns, [&](const core::Tile& t) {
+    core::for_each_matrix_tile<kBlockN>(args.experts.count, args.rows, args.columns, [&](const core::Tile& t) {
       visit(t, core::tiles(args.experts.rows_of(t.expert), Weight::kBlockK));
     });
   };
@@ -130,9 +129,9 @@ void launch(const Fp8Params& p, cudaStream_t stream) {
   if (p.rows == 0) return;
   const Shape& s = p.shape;
   const std::int64_t experts = std::min<std::int64_t>(s.num_experts, s.max_rows);
-  core::start<Rows>(fp8_rows_kernel, (s.max_rows / core::kBlockM + experts) * ceil_div(s.n, kRowsBlockN), stream,
+  core::start<Rows>(fp8_rows_kernel, (s.max_rows / core::kBlockM + experts) * ceil_div(s.n, kBlockN), stream,
                     code_map(p.input, p.rows, s.k, 0, core::kBlockM),
-                    code_map(p.weight, s.n, s.k, s.num_experts, kRowsBlockN),
+                    code_map(p.weight, s.n, s.k, s.num_experts, kBlockN),
                     scale_map(p.input_scales, ceil_div(s.k, core::kScaleBlock), p.rows, p.scale_stride, core::kBlockM),
                     RowsArgs{{s.num_experts, p.first_row, p.counts, static_cast<int>(p.rows / s.num_experts)},
                              s.n,
@@ -146,10 +145,9 @@ void launch(const Fp8WeightGradientParams& p, cudaStream_t stream) {
   const Shape& s = p.shape;
   const std::int64_t blocks = p.rows / core::kScaleBlock;
   core::start<Weight>(
-      fp8_weight_gradient_kernel, s.num_experts * ceil_div(s.n, core::kBlockM) * ceil_div(s.k, kWeightBlockN), stream,
-      code_map(p.grad_output, s.n, p.rows, 0, core::kBlockM), code_map(p.input, s.k, p.rows, 1, kWeightBlockN),
-      scale_map(p.grad_scales, blocks, s.n, s.n, core::kBlockM),
-      scale_map(p.input_scales, blocks, s.k, s.k, kWeightBlockN),
+      fp8_weight_gradient_kernel, s.num_experts * ceil_div(s.n, core::kBlockM) * ceil_div(s.k, kBlockN), stream,
+      code_map(p.grad_output, s.n, p.rows, 0, core::kBlockM), code_map(p.input, s.k, p.rows, 1, kBlockN),
+      scale_map(p.grad_scales, blocks, s.n, s.n, core::kBlockM), scale_map(p.input_scales, blocks, s.k, s.k, kBlockN),
       WeightArgs{{s.num_experts, p.first_row, p.counts, static_cast<int>(p.rows / s.num_experts)},
                  s.n,
                  s.k,

@@ -23,7 +23,7 @@ struct Fp8Params {
   Shape shape;                           // k: a multiple of 16
   std::int64_t rows = 0;                 // of input and output
   const int* first_row = nullptr;        // [num_experts], may be nullptr
-  const int* counts = nullptr;           // [num_experts]
+  const int* counts = nullptr;           // [num_experts]; nullptr: rows / num_experts each
   const std::uint8_t* input = nullptr;   // [rows, k]
   const float* input_scales = nullptr;   // [ceil(k / 128), scale_stride]: by columns of 128, rows side by side
   std::int64_t scale_stride = 0;         // at least rows, a multiple of 4

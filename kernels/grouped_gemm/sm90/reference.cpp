@@ -19,7 +19,8 @@ void reference(const Fp8Params& p) {
   const std::int64_t scales = ceil_div(s.k, kScaleBlock);
   for (int e = 0; e < s.num_experts; ++e) {
     const std::int64_t first = first_of(p.first_row, e, p.rows, s.num_experts);
-    for (std::int64_t row = first; row < first + p.counts[e]; ++row)
+    const std::int64_t count = p.counts != nullptr ? p.counts[e] : p.rows / s.num_experts;
+    for (std::int64_t row = first; row < first + count; ++row)
       for (int n = 0; n < s.n; ++n) {
         const std::int64_t weight = row_offset(row_offset(e, s.n) + n, s.k);
         const std::int64_t weight_scale =

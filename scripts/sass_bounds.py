@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""What the machine code of the Hopper kernels allows: for each main loop tensor-core cycles, bytes of shared memory and
+issue slots of one tile, and the fraction of peak that the largest of them leaves. A bound, not a timing.
+
+    scripts/sass_bounds.py            compares with the table in kernels/grouped_gemm/sm90/README.md
+    scripts/sass_bounds.py --write    writes it anew
+
+The method, one multiprocessor (figures of the H100: NVIDIA H100 Tensor Core GPU Architecture, 2022):
+  tensor cores   HGMMA and QGMMA of 64 x N x 32 bytes take N / 2 cycles: 8192 fp8 or 4096 bf16 FLOP a cycle
+  shared memory  128 bytes a cycle; a product reads 64 x 32 bytes of one operand and N x 32 of the other, a tensor copy
+                 writes the stage, an LDS of a warp takes one cycle
+  issue slots    four schedulers of one instruction a cycle; each has two multiplying warps, one also the producer's
+  warpgroup      its own products and then its own instructions, one after the other: nothing of one step overlaps
+A step (128 bytes along the reduction) takes the largest; a tile takes its steps and, on top, the instructions outside
+of the main loop. Columns of the last tile that the matrix does not have count as lost. Neither L2, memory, latencies,
+the clock under load nor the last wave of tiles are in it.
+"""
+
+import argparse
+import glob
+import math
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from check_ptxas import ROOT, demangle, run
+
+README = ROOT / "kernels" / "grouped_gemm" / "sm90" / "README.md"
+BEGIN, END = "<!-- begin:bounds -->\n", "<!-- end:bounds -->\n"
+SKIPPED = 77  # for ctest
+LEAST = {"fp8 forward": 0.80}  # what the design must allow
+
+ROWS = 128  # of a tile
+ROW_BYTES = 128  # of a stage along the reduction
+SHARED_BYTES_PER_CYCLE = 128
+WARPS_PER_SCHEDULER = 2  # that multiply
+MULTIPLYING_WARPS = 8
+
+# Which products of DeepSeek-V3's experts (up and gate: n 4096, k 7168) a kernel is asked for: name, source, pattern of
+# the kernel's name, columns of the output, reduction (rows of an expert: 4096), bytes of scales in a stage.
+CASES = (
+    ("bf16 forward", "grouped_gemm/sm90/bf16.cu", r"rows_kernel<.*, 0, 0, 0>", 4096, 7168, 2, 0),
+    ("bf16 input gradient", "grouped_gemm/sm90/bf16.cu", r"rows_kernel<.*, 0, 1, 0>", 7168, 4096, 2, 0),
+    ("bf16 weight gradient", "grouped_gemm/sm90/bf16.cu", r"weight_gradient_kernel", 7168, 4096, 2, 0),
+    ("fp8 forward", "grouped_gemm/sm90/fp8.cu", r"fp8_rows_kernel", 4096, 7168, 1, 4 * ROWS),
+    ("fp8 input gradient", "grouped_gemm/sm90/fp8.cu", r"fp8_rows_kernel", 7168, 4096, 1, 4 * ROWS),
+    ("fp8 weight gradient", "grouped_gemm/sm90/fp8.cu", r"fp8_weight_gradient", 7168, 4096, 1, 4 * (ROWS + 192)),
+)
+
+INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(.*?);")
+LABEL = re.compile(r"^(\.L_\S+):")
+PRODUCT = re.compile(r"\b[HQ]GMMA\.64x(\d+)x")
+
+
+def find_nvdisasm():
+    pattern = ROOT / "build" / "venv" / "lib" / "python3*" / "site-packages" / "nvidia" / "*" / "bin" / "nvdisasm"
+    return shutil.which("nvdisasm") or next(iter(sorted(glob.glob(str(pattern)))), None)
+
+
+def functions(text):
+    """(name, instructions, label -> index) of each kernel."""
+    name, code, labels = None, [], {}
+    for line in text.splitlines():
+        if line.startswith(".text."):
+            if name:
+                yield name, code, labels
+            name, code, labels = line.strip().removeprefix(".text.").rstrip(":"), [], {}
+        elif match := LABEL.match(line):
+            labels[match[1]] = len(code)
+        elif match := INSTRUCTION.search(line):
+            code.append(match[1].strip())
+    if name:
+        yield name, code, labels
+
+
+def loops(code, labels):
+    """(begin, end) of each backward branch, the smallest first."""
+    found = []
+    for at, text in enumerate(code):
+        target = re.search(r"\bBRA.*`\((\.L_\S+)\)", text)
+        if target and labels.get(target[1], at) < at:
+            found.append((labels[target[1]], at + 1))
+    return sorted(found, key=lambda loop: loop[1] - loop[0])
+
+
+def around(found, at, count):
+    """The innermost `count` loops around an instruction."""
+    return [loop for loop in found if loop[0] <= at < loop[1]][:count]
+
+
+def bound(code, labels, columns, depth, element_bytes, scale_bytes):
+    found = loops(code, labels)
+    first_product = next(i for i, text in enumerate(code) if PRODUCT.search(text))
+    first_copy = next(i for i, text in enumerate(code) if "UTMALDG" in text)
+    (begin, end), (tile_begin, tile_end) = around(found, first_product, 2)
+    ((copy_begin, copy_end),) = around(found, first_copy, 1)
+    loop = code[begin:end]
+    widths = [int(match[1]) for text in loop if (match := PRODUCT.search(text))]
+    width = widths[0]
+    steps = math.ceil(depth * element_bytes / ROW_BYTES)
+    reads = sum(2 * (64 + n) * 32 for n in widths)
+    lds = sum(" LDS" in f" {re.sub(r'^@!?U?P[0-9T]+ ', '', text)}" for text in loop) * MULTIPLYING_WARPS
+    tensor = sum(widths)  # two warpgroups, N / 2 each
+    shared_bytes = reads + (ROWS + width) * ROW_BYTES + scale_bytes + lds * SHARED_BYTES_PER_CYCLE
+    issue = WARPS_PER_SCHEDULER * len(loop) + copy_end - copy_begin
+    cycles = max(tensor, shared_bytes / SHARED_BYTES_PER_CYCLE, issue, tensor / 2 + len(loop))
+    outside = WARPS_PER_SCHEDULER * (tile_end - tile_begin - len(loop))
+    used = columns / (math.ceil(columns / width) * width)
+    return {
+        "tile": f"{ROWS} x {width}",
+        "steps": steps,
+        "tensor cycles": steps * tensor,
+        "shared KiB": round(steps * shared_bytes / 1024),
+        "shared cycles": round(steps * shared_bytes / SHARED_BYTES_PER_CYCLE),
+        "issue slots": steps * issue,
+        "outside": outside,
+        "columns used": f"{used:.3f}",
+        "bound": f"{steps * tensor * used / (steps * cycles + outside):.2f}",
+    }
+
+
+def measure(nvcc, nvdisasm):
+    rows, texts = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for _, source, *_ in CASES:
+            if source in texts:
+                continue
+            cubin = Path(folder) / "kernel.cubin"
+            run([nvcc, "-std=c++20", "-O3", "-arch=sm_90a", f"-I{ROOT}", f"-I{ROOT}/src", "-cubin",
+                 ROOT / "kernels" / source, "-o", cubin])  # fmt: skip
+            found = list(functions(run([nvdisasm, "-c", cubin])))
+            names = demangle([name for name, _, _ in found])
+            texts[source] = [(names[name], code, labels) for name, code, labels in found]
+    for label, source, pattern, columns, depth, element_bytes, scale_bytes in CASES:
+        name, code, labels = next(f for f in texts[source] if re.search(pattern, f[0]))
+        rows.append({"pass": label} | bound(code, labels, columns, depth, element_bytes, scale_bytes))
+    return rows
+
+
+def markdown(rows):
+    keys = list(rows[0])
+    lines = ["| " + " | ".join(keys) + " |", "|---" * len(keys) + "|"]
+    lines += ["| " + " | ".join(str(row[key]) for key in keys) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nvcc", default=shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc")
+    parser.add_argument("--nvdisasm", default=find_nvdisasm())
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    if not arguments.nvdisasm:
+        print("nvdisasm not found (pip install nvidia-cuda-nvdisasm): the table is not checked")
+        return SKIPPED
+    release = re.search(r"V(\d+\.\d+\.\d+)", run([arguments.nvcc, "--version"]))[1]
+    rows = measure(arguments.nvcc, arguments.nvdisasm)
+    table = f"{markdown(rows)}\nnvcc {release}\n"
+    print(table)
+    for row in rows:
+        if float(row["bound"]) < LEAST.get(row["pass"], 0):
+            print(f"{row['pass']}: bound {row['bound']}, expected {LEAST[row['pass']]} or more")
+            return 1
+    text = README.read_text()
+    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    if arguments.write:
+        README.write_text(text[:begin] + table + text[end:])
+    elif f"nvcc {release}\n" not in text[begin:end]:
+        print(f"the table of {README} is of another release of nvcc: not compared")
+    elif text[begin:end] != table:
+        print(f"{README} holds another table (scripts/sass_bounds.py --write)")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
