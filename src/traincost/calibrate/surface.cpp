@@ -138,7 +138,8 @@ Grid fit_residual_grid(Kind kind, const Trend& trend, const std::vector<Truth>& 
 }  // namespace
 
 bool casts_inside(Kind kind, work::Dtype dtype) {
-  return (kind == Kind::gemm || kind == Kind::attention) && work::bytes_per_element(dtype) < 2;
+  return kind == Kind::attention || kind == Kind::attention_mla ||
+         (kind == Kind::gemm && work::bytes_per_element(dtype) < 2);
 }
 
 double seconds(const Surface& surface, const Load& load) {
