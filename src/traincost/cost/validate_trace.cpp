@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <string>
@@ -11,6 +12,8 @@
 
 namespace traincost::cost {
 namespace {
+
+using units::Seconds;
 
 constexpr double kTracedLayers = 4;
 constexpr double kPairMilliseconds = 129.0;  // span of the trace (deepseek-ai/profile-data, train.json)
@@ -51,12 +54,17 @@ LayerTimes predicted_layer(const calibrate::Efficiency& efficiency) {
 
 std::map<Class, double> predicted_milliseconds(const LayerTimes& layer) {
   std::map<Class, double> sums;
+  // The exchange beside them takes SMs and bandwidth from the compute kernels: what the model adds to the pair for it
+  // lies in the length of each.
+  Seconds compute;
+  for (const Seconds seconds : layer.by_role) compute += seconds;
+  const double contention = std::max(1.0, layer.pair / compute);
   for (std::size_t i = 0; i < kRoles; ++i) {
     const auto role = static_cast<Role>(i);
     const auto to = role == Role::attention                               ? Class::attention
                     : role == Role::elementwise || role == Role::quantize ? Class::rest
                                                                           : Class::gemm;
-    sums[to] += kTracedLayers * (layer.by_role[i] / units::kMillisecond);
+    sums[to] += kTracedLayers * contention * (layer.by_role[i] / units::kMillisecond);
   }
   sums[Class::exchange] = kTracedLayers * (layer.exchange / units::kMillisecond);
   return sums;
