@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include <traincost/catalog/chip.hpp>
 #include <traincost/cost/kernel_workload.hpp>
+#include <traincost/cost/stack.hpp>
 
 namespace traincost::cost {
 namespace {
@@ -137,10 +139,20 @@ void materialise(Workload& out) {
   out.ops = ops;
 }
 
+// The generation that the kernel's name gives; what it costs was read from these very figures.
+Stack::Attention generation(const KernelRow& row) {
+  if (mentions(row, "FlashAttention-1")) return Stack::Attention::flash1;
+  const bool is_second = mentions(row, "FlashAttention-2") || mentions(row, "Flash Attention 2");
+  return is_second || mentions(row, "Triton") ? Stack::Attention::flash2 : Stack::Attention::newest;
+}
+
 void mha(Fields& f, Workload& out) {
   const double width = f.row().hidden.value_or(2048);  // FlashAttention's benchmark: 2,048 wide, 16k tokens
   attention(f, out, std::max(1.0, width / f.row().d_qk.value_or(128)), 0, 128, 128);
-  if (mentions(f.row(), "PyTorch")) materialise(out);
+  if (mentions(f.row(), "PyTorch")) return materialise(out);
+  const auto* chip = catalog::find_chip(catalog::chips(), f.row().chip.empty() ? f.row().gpu : f.row().chip);
+  if (chip == nullptr) return;
+  for (auto& item : out.ops) item.count *= attention_slowdown(generation(f.row()), chip->arch);
 }
 void gqa(Fields& f, Workload& out) { attention(f, out, 64, 8, 128, 128); }
 void mla_prefill(Fields& f, Workload& out) { attention(f, out, 128, 0, 192, 128); }
