@@ -11,7 +11,8 @@
 #include <kernels/common/wgmma.cuh>
 
 /// Products on Hopper: persistent blocks of one warpgroup that starts tensor copies and two that multiply 64 rows each.
-/// The kernel says which tiles there are; everything here is about one block.
+/// Two blocks make a cluster: their tiles lie side by side, so each copies half of the rows of a for both. The kernel
+/// says which tiles there are; everything here is about one cluster.
 namespace traincost::kernels::gemm_sm90 {
 
 using ptx::E4m3;
@@ -21,12 +22,13 @@ using ptx::Order;
 enum class Scales { none, block, rows };
 
 constexpr int kBlockM = 128;
+constexpr int kCluster = 2;       // blocks
 constexpr int kRowBytes = 128;    // of a stage along the reduction: what a swizzle spans
 constexpr int kScaleBlock = 128;  // of the reduction
 constexpr int kBoxOuter = 64;     // outer indices of a box of an operand that lies across the reduction (bf16)
 constexpr int kConsumers = 256;   // threads
 constexpr int kThreads = kConsumers + 128;
-constexpr int kProducerRegisters = 24, kConsumerRegisters = 240;  // 128 * 24 + 256 * 240 = 384 * 168
+constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;  // 128 * 40 + 256 * 232 = 384 * 168
 constexpr int kMostShared = 227 << 10;
 constexpr int kStagingBytes = 2048;  // of a warp: 16 rows of 64 bf16
 constexpr int kStagingColumns = 64;
@@ -86,11 +88,12 @@ __device__ __forceinline__ void init_barriers(const Shared<S>& shared) {
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < S::kStages; ++stage) {
       ptx::mbarrier_init(shared.full + 8 * stage, 1);
-      ptx::mbarrier_init(shared.empty + 8 * stage, kConsumers / 32);
+      ptx::mbarrier_init(shared.empty + 8 * stage, kCluster * kConsumers / 32);
     }
     ptx::fence_mbarrier_init();
   }
-  __syncthreads();
+  ptx::barrier_cluster_arrive();
+  ptx::barrier_cluster_wait();
 }
 
 /// Where a tile's operands begin.
@@ -103,30 +106,33 @@ struct Maps {
   const CUtensorMap *a, *b, *a_scales, *b_scales;
 };
 
-/// Starts the copies of a tile's steps. One thread.
+/// Starts the copies of a tile's steps. One thread. A stage is free when the warps of both blocks have left it, since
+/// each block writes to both.
 template <class S>
 __device__ __forceinline__ void produce(const Shared<S>& shared, Turn<S::kStages>& turn, const Maps& maps,
                                         const Origin& at, int steps) {
+  constexpr std::uint16_t kBoth = (1 << kCluster) - 1;
+  constexpr int kBoxBytes = kBoxOuter * kRowBytes;  // in either order: across the reduction kBlockK is 64, too
+  static_assert(S::kA == Order::reduction || S::kBlockK == kBoxOuter);
+  const int rank = static_cast<int>(ptx::cluster_ctarank());
+  const int a_outer = at.a_outer + rank * kBoxOuter;
   for (int step = 0; step < steps; ++step, turn.next()) {
     const std::uint32_t full = shared.full + 8 * turn.stage;
-    ptx::mbarrier_wait(shared.empty + 8 * turn.stage, turn.parity ^ 1);
+    ptx::mbarrier_wait_cluster(shared.empty + 8 * turn.stage, turn.parity ^ 1);
     ptx::mbarrier_arrive_expect_tx(full, S::kCopyBytes);
     const int reduction = at.reduction + step * S::kBlockK;
-    const std::uint32_t a = shared.a(turn.stage);
+    const std::uint32_t a = shared.a(turn.stage) + rank * kBoxBytes;
     const std::uint32_t b = shared.b(turn.stage);
-    if constexpr (S::kA == Order::reduction) {
-      ptx::cp_async_bulk_tensor_2d(a, maps.a, reduction, at.a_outer, full);
-    } else {
-      for (int i = 0; i < kBlockM / kBoxOuter; ++i)
-        ptx::cp_async_bulk_tensor_2d(a + i * S::kBlockK * kRowBytes, maps.a, at.a_outer + i * kBoxOuter, reduction,
-                                     full);
-    }
+    if constexpr (S::kA == Order::reduction)
+      ptx::cp_async_bulk_tensor_2d_multicast(a, maps.a, reduction, a_outer, full, kBoth);
+    else
+      ptx::cp_async_bulk_tensor_2d_multicast(a, maps.a, a_outer, reduction, full, kBoth);
     if constexpr (S::kB == Order::reduction) {
       ptx::cp_async_bulk_tensor_3d(b, maps.b, reduction, at.b_outer, at.b_batch, full);
     } else {
       for (int i = 0; i < S::kBlockN / kBoxOuter; ++i)
-        ptx::cp_async_bulk_tensor_3d(b + i * S::kBlockK * kRowBytes, maps.b, at.b_outer + i * kBoxOuter, reduction,
-                                     at.b_batch, full);
+        ptx::cp_async_bulk_tensor_3d(b + i * kBoxBytes, maps.b, at.b_outer + i * kBoxOuter, reduction, at.b_batch,
+                                     full);
     }
     if constexpr (S::kScales != Scales::none)
       ptx::cp_async_bulk_tensor_2d(shared.a_scales(turn.stage), maps.a_scales, at.a_outer, reduction / kScaleBlock,
@@ -171,10 +177,11 @@ __device__ __forceinline__ void multiply_stage(const Shared<S>& shared, int stag
   ptx::wgmma_commit_group();
 }
 
-/// Gives a stage back to the producer.
+/// Gives a stage back to the producers of both blocks.
 __device__ __forceinline__ void release(std::uint32_t empty) {
   __syncwarp();
-  if (threadIdx.x % 32 == 0) ptx::mbarrier_arrive(empty);
+  const std::uint32_t lane = threadIdx.x % 32;
+  if (lane < kCluster) ptx::mbarrier_arrive_cluster(ptx::mapa(empty, lane));
 }
 
 /// Rows of the reduction that do not belong to the tile become zeros, in operands that lie across it. All consumers.
@@ -346,10 +353,14 @@ __device__ __forceinline__ void specialise(Produce produce_tiles, Consume consum
   if (threadIdx.x >= kConsumers) {
     ptx::setmaxnreg_dec<kProducerRegisters>();
     if (threadIdx.x < kConsumers + 32 && ptx::elect()) produce_tiles();
+    __syncwarp();
   } else {
     ptx::setmaxnreg_inc<kConsumerRegisters>();
     consume_tiles();
   }
+  // The other block may still write here and count on these barriers.
+  ptx::barrier_cluster_arrive();
+  ptx::barrier_cluster_wait();
 }
 
 }  // namespace traincost::kernels::gemm_sm90

@@ -98,17 +98,16 @@ core::Experts experts(const Shape& s, const int* first_row, const int* counts, s
   return {s.num_experts, first_row, counts, static_cast<int>(rows / s.num_experts)};
 }
 
-std::int64_t max_row_tiles(const Shape& s, int columns) {
-  const std::int64_t experts = std::min<std::int64_t>(s.num_experts, s.max_rows);
-  return (s.max_rows / core::kBlockM + experts) * ceil_div(columns, kBlockN);
+std::int64_t max_row_tiles(const Shape& s) {
+  return s.max_rows / core::kBlockM + std::min<std::int64_t>(s.num_experts, s.max_rows);
 }
 
-/// Rows of tokens, of which the tiles take rows and 64 columns.
+/// Rows of tokens, of which a block copies half a tile's rows and 64 columns.
 CUtensorMap row_map(const Bf16* data, std::int64_t rows, int columns) {
   return tensor_map(data, {.rows = rows,
                            .columns = columns,
                            .stride = columns,
-                           .box_rows = core::kBlockM,
+                           .box_rows = core::kBoxOuter,
                            .box_columns = Forward::kBlockK});
 }
 
@@ -133,7 +132,7 @@ void launch(const ForwardParams& p, std::int64_t rows, cudaStream_t stream) {
                                                    .batches = s.num_experts,
                                                    .box_rows = kBlockN,
                                                    .box_columns = Forward::kBlockK});
-  core::start<Forward>(rows_kernel<Forward>, max_row_tiles(s, s.n), stream, row_map(p.input, rows, s.k), weight,
+  core::start<Forward>(rows_kernel<Forward>, max_row_tiles(s), s.n, stream, row_map(p.input, rows, s.k), weight,
                        RowsArgs{experts(s, p.first_row, p.counts, rows), s.n, s.k, p.output});
 }
 
@@ -141,7 +140,7 @@ void launch(const InputGradientParams& p, std::int64_t rows, cudaStream_t stream
   validate_rows(p.shape, rows);
   if (rows == 0) return;
   const Shape& s = p.shape;
-  core::start<InputGradient>(rows_kernel<InputGradient>, max_row_tiles(s, s.k), stream,
+  core::start<InputGradient>(rows_kernel<InputGradient>, max_row_tiles(s), s.k, stream,
                              row_map(p.grad_output, rows, s.n), across_map(p.weight, s.n, s.k, s.num_experts),
                              RowsArgs{experts(s, p.first_row, p.counts, rows), s.k, s.n, p.grad_input});
 }
@@ -152,8 +151,8 @@ void launch(const WeightGradientParams& p, std::int64_t rows, cudaStream_t strea
   // Without any row there is nothing to map, and every gradient is zero.
   const std::int64_t mapped = std::max<std::int64_t>(rows, 1);
   core::start<WeightGradient>(
-      weight_gradient_kernel<WeightGradient>, s.num_experts * ceil_div(s.n, core::kBlockM) * ceil_div(s.k, kBlockN),
-      stream, across_map(p.grad_output, mapped, s.n, 0), across_map(p.input, mapped, s.k, 1),
+      weight_gradient_kernel<WeightGradient>, s.num_experts * ceil_div(s.n, core::kBlockM), s.k, stream,
+      across_map(p.grad_output, mapped, s.n, 0), across_map(p.input, mapped, s.k, 1),
       WeightArgs{experts(s, p.first_row, p.counts, rows), s.n, s.k, p.is_accumulated, p.grad_weight});
 }
 

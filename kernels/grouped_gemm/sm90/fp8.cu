@@ -25,7 +25,7 @@ struct RowsArgs {
 [[maybe_unused]] __device__ __forceinline__ core::BlockScales scales_of(const RowsArgs& args, const core::Tile& t) {
   const int across = core::tiles(args.columns, core::kScaleBlock);
   const int steps = core::tiles(args.depth, core::kScaleBlock);
-  const int block = t.column / core::kScaleBlock;
+  const int block = min(t.column / core::kScaleBlock, across - 1);  // a tile may lie behind the columns
   const float* first = args.weight_scales + row_offset(row_offset(t.expert, across) + block, steps);
   return {first, block + 1 < across ? first + steps : first, t.column % core::kScaleBlock != 0};
 }
@@ -129,8 +129,8 @@ void launch(const Fp8Params& p, cudaStream_t stream) {
   if (p.rows == 0) return;
   const Shape& s = p.shape;
   const std::int64_t experts = std::min<std::int64_t>(s.num_experts, s.max_rows);
-  core::start<Rows>(fp8_rows_kernel, (s.max_rows / core::kBlockM + experts) * ceil_div(s.n, kBlockN), stream,
-                    code_map(p.input, p.rows, s.k, 0, core::kBlockM),
+  core::start<Rows>(fp8_rows_kernel, s.max_rows / core::kBlockM + experts, s.n, stream,
+                    code_map(p.input, p.rows, s.k, 0, core::kBoxOuter),
                     code_map(p.weight, s.n, s.k, s.num_experts, kBlockN),
                     scale_map(p.input_scales, ceil_div(s.k, core::kScaleBlock), p.rows, p.scale_stride, core::kBlockM),
                     RowsArgs{{s.num_experts, p.first_row, p.counts, static_cast<int>(p.rows / s.num_experts)},
@@ -145,8 +145,8 @@ void launch(const Fp8WeightGradientParams& p, cudaStream_t stream) {
   const Shape& s = p.shape;
   const std::int64_t blocks = p.rows / core::kScaleBlock;
   core::start<Weight>(
-      fp8_weight_gradient_kernel, s.num_experts * ceil_div(s.n, core::kBlockM) * ceil_div(s.k, kBlockN), stream,
-      code_map(p.grad_output, s.n, p.rows, 0, core::kBlockM), code_map(p.input, s.k, p.rows, 1, kBlockN),
+      fp8_weight_gradient_kernel, s.num_experts * ceil_div(s.n, core::kBlockM), s.k, stream,
+      code_map(p.grad_output, s.n, p.rows, 0, core::kBoxOuter), code_map(p.input, s.k, p.rows, 1, kBlockN),
       scale_map(p.grad_scales, blocks, s.n, s.n, core::kBlockM), scale_map(p.input_scales, blocks, s.k, s.k, kBlockN),
       WeightArgs{{s.num_experts, p.first_row, p.counts, static_cast<int>(p.rows / s.num_experts)},
                  s.n,
