@@ -1,0 +1,109 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include <kernels/common/address.hpp>
+#include <kernels/common/device_buffer.hpp>
+#include <kernels/common/random.hpp>
+#include <kernels/split_kv/split_kv.hpp>
+
+/// What the tests of the decode kernels share: paged caches and plans.
+namespace traincost::kernels {
+
+// Far outside of any cache: an entry of the block table that must not be used.
+constexpr int kWildPage = 2147480000;
+
+enum class Pages { in_order, shuffled };
+
+/// Which physical page holds which part of which sequence. One page in three belongs to nobody.
+struct Paging {
+  int max_pages = 1;
+  int pages = 0;           // of the cache
+  std::vector<int> table;  // [b, max_pages]
+};
+
+inline Paging paging(const std::vector<int>& lengths, Pages order, std::uint64_t seed = 9) {
+  Paging p;
+  int used = 0;
+  for (const int length : lengths) {
+    const auto own = static_cast<int>(ceil_div(length, split_kv::kPageTokens));
+    used += own;
+    p.max_pages = std::max(p.max_pages, own + 1);
+  }
+  p.pages = used + used / 2 + 1;
+  std::vector<int> physical(static_cast<std::size_t>(p.pages));
+  std::iota(physical.begin(), physical.end(), 0);
+  Random random(seed);
+  for (int i = p.pages - 1; i > 0 && order == Pages::shuffled; --i)
+    std::swap(physical[i], physical[random.below(i + 1)]);
+  p.table.assign(lengths.size() * static_cast<std::size_t>(p.max_pages), kWildPage);
+  int next = 0;
+  for (std::size_t s = 0; s < lengths.size(); ++s)
+    for (int page = 0; page < static_cast<int>(ceil_div(lengths[s], split_kv::kPageTokens)); ++page)
+      p.table[s * static_cast<std::size_t>(p.max_pages) + page] = physical[next++];
+  return p;
+}
+
+/// tokens [sum of lengths, width] in their pages; what no token fills is `filling`.
+template <class T>
+std::vector<T> paged(const std::vector<T>& tokens, int width, const std::vector<int>& lengths, const Paging& paging,
+                     T filling) {
+  std::vector<T> cache(static_cast<std::size_t>(paging.pages) * split_kv::kPageTokens * width, filling);
+  std::int64_t from = 0;
+  for (std::size_t s = 0; s < lengths.size(); ++s)
+    for (int t = 0; t < lengths[s]; ++t, from += width) {
+      const int page = paging.table[s * static_cast<std::size_t>(paging.max_pages) + t / split_kv::kPageTokens];
+      const std::int64_t to = row_offset(row_offset(page, split_kv::kPageTokens) + t % split_kv::kPageTokens, width);
+      std::copy_n(tokens.begin() + from, width, cache.begin() + to);
+    }
+  return cache;
+}
+
+inline std::int64_t total(const std::vector<int>& lengths) {
+  return std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+}
+
+/// A plan made on the device.
+class DevicePlan {
+ public:
+  DevicePlan(const std::vector<int>& lengths, int num_parts)
+      : num_parts_(num_parts),
+        lengths_(lengths),
+        parts_(static_cast<std::size_t>(num_parts)),
+        first_part_(lengths.size()),
+        slot_begin_(lengths.size() + 1) {
+    split_kv::launch(params(), nullptr);
+  }
+  [[nodiscard]] split_kv::PlanParams params() const {
+    return {.b = static_cast<int>(lengths_.size()),
+            .num_parts = num_parts_,
+            .lengths = lengths_.data(),
+            .parts = parts_.data(),
+            .first_part = first_part_.data(),
+            .slot_begin = slot_begin_.data()};
+  }
+  [[nodiscard]] split_kv::Plan plan() const {
+    return {.num_parts = num_parts_,
+            .parts = parts_.data(),
+            .first_part = first_part_.data(),
+            .slot_begin = slot_begin_.data()};
+  }
+  [[nodiscard]] const int* lengths() const { return lengths_.data(); }
+  [[nodiscard]] const DeviceBuffer<split_kv::Part>& parts() const { return parts_; }
+  [[nodiscard]] const DeviceBuffer<int>& first_part() const { return first_part_; }
+  [[nodiscard]] const DeviceBuffer<int>& slot_begin() const { return slot_begin_; }
+  /// Partial results: pieces of the sequences that were cut.
+  [[nodiscard]] int slots() const { return slot_begin_.to_host().back(); }
+
+ private:
+  int num_parts_;
+  DeviceBuffer<int> lengths_;
+  DeviceBuffer<split_kv::Part> parts_;
+  DeviceBuffer<int> first_part_, slot_begin_;
+};
+
+}  // namespace traincost::kernels
