@@ -6,6 +6,10 @@
 
 namespace traincost::kernels {
 
+/// Three bits reversed. By exclusive or with it, the 16-byte chunks of rows of 128 or more bytes are free of bank
+/// conflicts where accumulators are stored (four rows of two chunks), where rows are read, and for ldmatrix.
+__device__ __forceinline__ int row_swizzle(int row) { return (row & 1) << 2 | (row & 2) | (row >> 2 & 1); }
+
 /// Rows of kColumns bf16 in shared memory, the 16-byte chunks of each group of eight swizzled by the row: eight
 /// neighbouring rows at one column, and eight neighbouring chunks of one row, lie in different banks.
 template <int kColumns>

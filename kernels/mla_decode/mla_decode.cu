@@ -3,6 +3,7 @@
 #include <kernels/common/swizzled_rows.cuh>
 #include <kernels/mla_decode/e4m3_rows.cuh>
 #include <kernels/mla_decode/mla_decode.hpp>
+#include <kernels/split_kv/pieces.cuh>
 
 /// A block takes a tile of query rows through its part of the cache, 32 tokens at a time: eight warps compute the
 /// scores, all threads the softmax of the tile's rows, eight warps the outputs, which stay in registers. The keys are
@@ -40,23 +41,21 @@ struct Layout {
   static constexpr int kBytes = kFactors + kRows * 4;
 };
 
-/// Which tokens a block reads for which sequence.
-struct Piece {
-  int sequence, begin_page, end_page, length, slot;  // slot < 0: the whole sequence
-  __device__ __forceinline__ int tiles() const {
-    const int pages_behind = (length + kTokens - 1) / kTokens - begin_page * kTilesPerPage;
-    return max(1, min((end_page - begin_page) * kTilesPerPage, pages_behind));
-  }
-  __device__ __forceinline__ int token(int tile) const { return begin_page * split_kv::kPageTokens + tile * kTokens; }
-};
+using split_kv::Piece;
+
+/// Tiles of a piece that hold tokens, at least one.
+__device__ __forceinline__ int tiles_of(const Piece& piece) {
+  const int behind = (piece.length + kTokens - 1) / kTokens - piece.begin_page * kTilesPerPage;
+  return max(1, min((piece.end_page - piece.begin_page) * kTilesPerPage, behind));
+}
+__device__ __forceinline__ int first_token(const Piece& piece, int tile) {
+  return piece.begin_page * split_kv::kPageTokens + tile * kTokens;
+}
 
 __device__ __forceinline__ int thread() { return static_cast<int>(threadIdx.x); }
 __device__ __forceinline__ int lane() { return thread() % 32; }
 __device__ __forceinline__ int warp() { return thread() / 32; }
 
-/// Three bits reversed. Under this exclusive or, rows of 128 bytes are free of bank conflicts where fragments are
-/// stored, where rows are read and where ldmatrix reads.
-__device__ __forceinline__ int row_swizzle(int row) { return (row & 1) << 2 | (row & 2) | (row >> 2 & 1); }
 __device__ __forceinline__ int score_offset(int row, int chunk) {
   return row * kScoreRowBytes + (chunk ^ row_swizzle(row)) * 16;
 }
@@ -80,8 +79,8 @@ __device__ __forceinline__ void copy_queries(const Params& p, int sequence, int 
 
 /// The physical page of a tile, 0 where no token is.
 __device__ __forceinline__ int page_of(const Params& p, const Piece& piece, int tile) {
-  const int token = piece.token(tile);
-  if (tile >= piece.tiles() || token >= piece.length) return 0;
+  const int token = first_token(piece, tile);
+  if (tile >= tiles_of(piece) || token >= piece.length) return 0;
   return p.block_table[row_offset(piece.sequence, p.max_pages) + token / split_kv::kPageTokens];
 }
 
@@ -91,7 +90,7 @@ __device__ __forceinline__ void copy_tile(const Params& p, const Piece& piece, i
                                           std::uint32_t shared) {
   constexpr int kTokenBytes = kIsFp8 ? kFp8TokenBytes : Rows::kRowBytes;
   constexpr int kChunks = kTokens * kTokenBytes / 16;
-  const int token = piece.token(tile);
+  const int token = first_token(piece, tile);
   const int existing = min(kTokens, piece.length - token) * (kTokenBytes / 16);
   const auto* from = static_cast<const char*>(p.cache) +
                      (row_offset(page, split_kv::kPageTokens) + token % split_kv::kPageTokens) * kTokenBytes;
@@ -274,8 +273,7 @@ template <class L>
 __device__ __forceinline__ void store(const Params& p, const Piece& piece, int first_row, const Output<L>& out,
                                       const float* factors) {
   const int rows = p.s_q * p.h_q;
-  const bool is_whole = piece.slot < 0;
-  const std::int64_t first = row_offset(is_whole ? piece.sequence : piece.slot, rows) + first_row;
+  const std::int64_t first = piece.first_row(rows) + first_row;
 #pragma unroll
   for (int i = 0; i < L::kFragments; ++i)
 #pragma unroll
@@ -288,7 +286,7 @@ __device__ __forceinline__ void store(const Params& p, const Piece& piece, int f
         const float low = out.c[i][j][half * 2] * f;
         const float high = out.c[i][j][half * 2 + 1] * f;
         const std::int64_t at = row_offset(first + row, kLatent) + output_column<L>(j);
-        if (is_whole)
+        if (piece.is_whole())
           *reinterpret_cast<std::uint32_t*>(p.out + at) = pack_bf16(low, high);
         else
           *reinterpret_cast<float2*>(p.partial_out + at) = make_float2(low, high);
@@ -306,10 +304,7 @@ __device__ __forceinline__ void finish_rows(const Params& p, const Piece& piece,
   factors[row] = state.sum == 0 ? 0.0F : 1 / state.sum;
   if (first_row + row >= rows) return;
   const float lse = state.sum == 0 ? -INFINITY : (state.largest + log2f(state.sum)) * kLn2;
-  if (piece.slot < 0)
-    p.lse[row_offset(piece.sequence, rows) + first_row + row] = lse;
-  else
-    p.partial_lse[row_offset(piece.slot, rows) + first_row + row] = lse;
+  (piece.is_whole() ? p.lse : p.partial_lse)[piece.first_row(rows) + first_row + row] = lse;
 }
 
 template <int kRows, bool kIsFp8>
@@ -318,7 +313,7 @@ __device__ __forceinline__ void attend(const Params& p, const Piece& piece, int 
   const std::uint32_t base = ptx::shared_address(shared);
   const auto stage = [&](int tile) { return base + L::kTiles + tile % L::kStages * kTileBytes; };
   const auto copy = [&](int tile, int page) {
-    if (tile < piece.tiles()) copy_tile<kIsFp8>(p, piece, tile, page, kIsFp8 ? base + L::kRaw : stage(tile));
+    if (tile < tiles_of(piece)) copy_tile<kIsFp8>(p, piece, tile, page, kIsFp8 ? base + L::kRaw : stage(tile));
     ptx::cp_async_commit_group();
   };
   const int query = min((first_row + thread() / L::kLanes) / p.h_q, p.s_q - 1);
@@ -329,7 +324,7 @@ __device__ __forceinline__ void attend(const Params& p, const Piece& piece, int 
   int page = page_of(p, piece, 1);  // a tile ahead of its copy, so that the copy need not wait for it
   Softmax state;
   Output<L> out = {};
-  for (int tile = 0; tile < piece.tiles(); ++tile) {
+  for (int tile = 0; tile < tiles_of(piece); ++tile) {
     ptx::cp_async_wait_group<0>();
     __syncthreads();  // the tile has arrived, and all have left the stage that the next copy fills
     if constexpr (kIsFp8) {
@@ -340,7 +335,7 @@ __device__ __forceinline__ void attend(const Params& p, const Piece& piece, int 
     page = page_of(p, piece, tile + 2);
     score<L>(Rows{base}, Rows{stage(tile)}, shared);
     __syncthreads();
-    soften<L>(state, shared, p.sm_scale * kLog2E, limit - piece.token(tile));
+    soften<L>(state, shared, p.sm_scale * kLog2E, limit - first_token(piece, tile));
     __syncthreads();
     accumulate<L>(out, Rows{stage(tile)}, shared);
   }
@@ -355,18 +350,9 @@ template <int kRows, bool kIsFp8>
 __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Params p) {
   extern __shared__ uint4 dynamic_shared[];
   const int first_row = static_cast<int>(blockIdx.x) * kRows;
-  const int index = static_cast<int>(blockIdx.y);
-  const split_kv::Part part = p.plan.parts[index];
-  for (int s = part.begin_sequence; s < p.b && s <= part.end_sequence; ++s) {
-    const int length = p.lengths[s];
-    const int begin = s == part.begin_sequence ? part.begin_page : 0;
-    const int end = s == part.end_sequence ? part.end_page : split_kv::pages(length);
-    if (begin >= end) continue;
-    const int slot = p.plan.slot_begin[s];
-    const bool is_cut = p.plan.slot_begin[s + 1] > slot;
-    const Piece piece{s, begin, end, length, is_cut ? slot + index - p.plan.first_part[s] : -1};
+  split_kv::for_each_piece(p.plan, p.b, p.lengths, static_cast<int>(blockIdx.y), [&](const Piece& piece) {
     attend<kRows, kIsFp8>(p, piece, first_row, reinterpret_cast<char*>(dynamic_shared));
-  }
+  });
 }
 
 template <int kRows, bool kIsFp8>

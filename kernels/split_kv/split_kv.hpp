@@ -58,9 +58,16 @@ TRAINCOST_HOST_DEVICE int pages(int length) { return length <= 0 ? 1 : (length +
 /// At most two sequences of a part are cut.
 constexpr int max_slots(int num_parts) { return 2 * num_parts; }
 
-/// Parts that fill a card once, when each takes `blocks_per_part` blocks (query tiles times heads of the cache).
+/// Parts that fill a card, each of which takes `blocks_per_part` blocks (query tiles times heads of the cache): one
+/// wave, or up to four when whole parts would leave more than a tenth of fewer waves empty.
 constexpr int parts_for(int sm_count, int blocks_per_sm, int blocks_per_part) {
-  const int parts = sm_count * blocks_per_sm / blocks_per_part;
+  constexpr int kMaxWaves = 4;
+  const int capacity = sm_count * blocks_per_sm;
+  int parts = 0;
+  for (int waves = 1; waves <= kMaxWaves; ++waves) {
+    parts = waves * capacity / blocks_per_part;
+    if (10 * parts * blocks_per_part >= 9 * waves * capacity) break;
+  }
   return parts < 1 ? 1 : parts;
 }
 

@@ -1,0 +1,257 @@
+#include <traincost/work/decode.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include <kernels/common/deviation.hpp>
+#include <kernels/gqa_decode/gqa_decode.hpp>
+#include <tests/kernels/decode_problem.hpp>
+#include <tests/kernels/schedules.hpp>
+
+namespace traincost::kernels::gqa_decode {
+namespace {
+
+INSTANTIATE_TEST_SUITE_P(GqaDecode, Schedules, testing::ValuesIn(ptx::schedules()), schedule_name);
+
+struct DecodeShape {
+  int s_q, h_q, h_kv;
+  std::vector<int> lengths;
+  bool is_causal = true;
+  int num_parts = 3;
+};
+
+// Multi-head, groups of eight and others, multi-query; lengths around the page of 64, sequences shorter than s_q.
+const std::vector<DecodeShape> kShapes = {
+    {1, 1, 1, {1}},
+    {1, 1, 1, {0}},
+    {1, 4, 4, {64, 0, 1}},
+    {1, 8, 8, {63, 65}, true, 1},
+    {2, 4, 4, {130}},
+    {4, 2, 2, {3, 100}},
+    {4, 3, 3, {70}, false},
+    {1, 8, 1, {200}},
+    {1, 16, 2, {127, 300}, true, 9},
+    {1, 32, 4, {40}},
+    {2, 16, 2, {1, 2, 66}},
+    {4, 16, 4, {90}, true, 2},
+    {3, 40, 8, {129}},
+    {1, 64, 8, {191, 5}, true, 2},
+    {1, 16, 1, {128}, true, 1},
+    {1, 17, 1, {77}},
+    {1, 63, 1, {100, 0}},
+    {1, 64, 1, {256}, true, 9},
+    {2, 33, 1, {65, 1}},
+    {1, 128, 1, {129}, true, 2},
+    {4, 20, 1, {2, 150}},
+    {1, 9, 3, {0, 0, 0}},
+    {1, 128, 128, {33}, true, 1},
+};
+
+constexpr Tolerance kTolerance{.absolute = 1e-4, .relative = 2.01 / 128, .cosine = 5e-6};
+constexpr double kLseTolerance = 2e-6;
+
+struct Host {
+  explicit Host(const DecodeShape& s, Pages order = Pages::shuffled, float range = 1)
+      : shape(s), layout(paging(s.lengths, order)), q(random_bf16(rows() * kHeadDim, -range, range, 1)) {
+    const auto elements = static_cast<std::size_t>(total(s.lengths)) * s.h_kv * kHeadDim;
+    const auto nan = __float2bfloat16(std::numeric_limits<float>::quiet_NaN());
+    k = paged(random_bf16(elements, -1, 1, 2), s.h_kv * kHeadDim, s.lengths, layout, nan);
+    v = paged(random_bf16(elements, -1, 1, 3), s.h_kv * kHeadDim, s.lengths, layout, nan);
+  }
+  [[nodiscard]] std::size_t rows() const { return shape.lengths.size() * shape.s_q * shape.h_q; }
+
+  DecodeShape shape;
+  Paging layout;
+  std::vector<__nv_bfloat16> q, k, v;
+};
+
+struct Outputs {
+  std::vector<__nv_bfloat16> out;
+  std::vector<float> lse;
+  int slots = 0;
+};
+
+Params params(const Host& h) {
+  return {.b = static_cast<int>(h.shape.lengths.size()),
+          .s_q = h.shape.s_q,
+          .h_q = h.shape.h_q,
+          .h_kv = h.shape.h_kv,
+          .max_pages = h.layout.max_pages,
+          .is_causal = h.shape.is_causal,
+          .sm_scale = 0.0883883476F};  // 1 / sqrt(128)
+}
+
+Outputs run(const Host& h) {
+  const DevicePlan plan(h.shape.lengths, h.shape.num_parts);
+  finish();
+  ptx::reset_counters();
+  const std::size_t slots = split_kv::max_slots(h.shape.num_parts);
+  const std::size_t rows = static_cast<std::size_t>(h.shape.s_q) * h.shape.h_q;
+  const DeviceBuffer<__nv_bfloat16> q(h.q), k(h.k), v(h.v), out(h.rows() * kHeadDim);
+  const DeviceBuffer<int> table(h.layout.table);
+  const DeviceBuffer<float> partial_out(slots * rows * kHeadDim), partial_lse(slots * rows), lse(h.rows());
+  Params p = params(h);
+  p.q = q.data();
+  p.k_cache = k.data();
+  p.v_cache = v.data();
+  p.block_table = table.data();
+  p.lengths = plan.lengths();
+  p.plan = plan.plan();
+  p.partial_out = partial_out.data();
+  p.partial_lse = partial_lse.data();
+  p.out = out.data();
+  p.lse = lse.data();
+  launch(p, nullptr);
+  finish();
+  expect_written(out);
+  expect_written(lse);
+  return {out.to_host(), lse.to_host(), plan.slots()};
+}
+
+Outputs want(const Host& h) {
+  Outputs o{std::vector<__nv_bfloat16>(h.rows() * kHeadDim), std::vector<float>(h.rows())};
+  Params p = params(h);
+  p.q = h.q.data();
+  p.k_cache = h.k.data();
+  p.v_cache = h.v.data();
+  p.block_table = h.layout.table.data();
+  p.lengths = h.shape.lengths.data();
+  p.out = o.out.data();
+  p.lse = o.lse.data();
+  reference(p);
+  return o;
+}
+
+void expect_near(const Outputs& got, const Outputs& expected) {
+  const Deviation d = deviation(got.out, expected.out);
+  EXPECT_TRUE(is_within(d, kTolerance)) << "absolute " << d.absolute << ", relative " << d.relative << ", cosine "
+                                        << d.cosine;
+  EXPECT_LE(deviation(got.lse, expected.lse).absolute, kLseTolerance);
+}
+
+testing::Message describe(const DecodeShape& s) {
+  return testing::Message() << "s_q " << s.s_q << ", h_q " << s.h_q << ", h_kv " << s.h_kv << ", lengths "
+                            << testing::PrintToString(s.lengths) << ", parts " << s.num_parts;
+}
+
+TEST_P(Schedules, AgreesWithTheReference) {
+  for (const DecodeShape& s : kShapes) {
+    SCOPED_TRACE(describe(s));
+    const Host h(s);
+    expect_near(run(h), want(h));
+  }
+}
+
+TEST_P(Schedules, PagesInAnyOrderGiveTheSameBits) {
+  const DecodeShape s{1, 8, 2, {200, 70}};
+  const Outputs a = run(Host(s, Pages::in_order));
+  const Outputs b = run(Host(s, Pages::shuffled));
+  EXPECT_EQ(std::memcmp(a.out.data(), b.out.data(), a.out.size() * 2), 0);
+  EXPECT_EQ(std::memcmp(a.lse.data(), b.lse.data(), a.lse.size() * 4), 0);
+}
+
+TEST_P(Schedules, AnyNumberOfSplitsAgrees) {
+  for (const int h_kv : {1, 4}) {
+    DecodeShape s{2, 16, h_kv, {700}, true, 1};
+    const Outputs whole = run(Host(s));
+    EXPECT_EQ(whole.slots, 0);
+    const Outputs expected = want(Host(s));
+    for (const int num_parts : {2, 3, 4, 100}) {
+      s.num_parts = num_parts;
+      const Outputs cut = run(Host(s));
+      EXPECT_GE(cut.slots, std::min(num_parts, 4));
+      expect_near(cut, expected);
+      EXPECT_LE(deviation(cut.out, whole.out).cosine, kTolerance.cosine) << num_parts;
+      EXPECT_LE(deviation(cut.lse, whole.lse).absolute, 4e-6) << num_parts;
+    }
+  }
+}
+
+TEST_P(Schedules, VeryLargeLogits) {
+  const Host h(DecodeShape{1, 8, 2, {150, 40}}, Pages::shuffled, 1e6);
+  const Outputs got = run(h);
+  const Outputs expected = want(h);
+  for (const float lse : expected.lse) EXPECT_GT(lse, 1e5F);
+  EXPECT_LE(deviation(got.out, expected.out).cosine, 5e-6);
+  EXPECT_LE(deviation(got.lse, expected.lse).relative, 1e-6);
+}
+
+TEST_P(Schedules, PagesBeyondTwoToThe32Bytes) {
+  constexpr int kFarPage = 300'000;
+  const Host h(DecodeShape{1, 4, 2, {50}, true, 1}, Pages::in_order);
+  const std::int64_t far = row_offset(kFarPage, split_kv::kPageTokens) * h.shape.h_kv * kHeadDim;
+  const DevicePlan plan(h.shape.lengths, 1);
+  const DeviceBuffer<__nv_bfloat16> q(h.q), k(h.k), v(h.v), out(h.rows() * kHeadDim);
+  const DeviceBuffer<int> table(std::vector<int>{kFarPage, kWildPage});
+  const DeviceBuffer<float> lse(h.rows());
+  Params p = params(h);
+  p.q = q.data();
+  p.k_cache = shifted_back(k.data(), far);
+  p.v_cache = shifted_back(v.data(), far);
+  p.block_table = table.data();
+  p.lengths = plan.lengths();
+  p.plan = plan.plan();
+  p.out = out.data();
+  p.lse = lse.data();
+  launch(p, nullptr);
+  finish();
+  expect_near({out.to_host(), lse.to_host()}, want(h));
+}
+
+// With the parts that two cards have room for: each token crosses the memory once, and what is moved in all, partial
+// results included, is what the case counts. Multi-head, groups of eight, multi-query.
+TEST(GqaDecodeTraffic, TheCacheIsReadOnce) {
+  if (!ptx::executing()) GTEST_SKIP() << "a card counts nothing";
+  for (const int sm_count : {108, 132})
+    for (const int h_kv : {16, 8, 1}) {
+      const int h_q = h_kv == 16 ? 16 : 64;
+      DecodeShape s{1, h_q, h_kv, {1000, 257, 62, 1, 400}};
+      s.num_parts = num_parts(1, h_q, h_kv, sm_count);
+      SCOPED_TRACE(testing::Message() << describe(s) << ", " << sm_count << " SMs");
+      ptx::set_options({});
+      const Host h(s);
+      const Outputs got = run(h);
+      const work::PagedDecode work{.decode = {.b = static_cast<double>(s.lengths.size()),
+                                              .s_kv = static_cast<double>(total(s.lengths)) / 5,
+                                              .h_q = static_cast<double>(h_q),
+                                              .h_kv = static_cast<double>(h_kv),
+                                              .d_qk = kHeadDim,
+                                              .d_v = kHeadDim},
+                                   .cache = {.h_kv = static_cast<double>(h_kv), .d_k = kHeadDim, .d_v = kHeadDim},
+                                   .partial_results = static_cast<double>(got.slots)};
+      const double cache = static_cast<double>(total(s.lengths)) * work::bytes_per_token(work.cache).value;
+      const double others = static_cast<double>(h.rows()) * kHeadDim * 2 + work::partial_bytes(work).value / 2;
+      const double loaded = 32.0 * static_cast<double>(counted().global_loads.distinct_sectors) - others;
+      EXPECT_LE(loaded / cache, 1.05);
+      EXPECT_GE(loaded / cache, 0.98);
+      EXPECT_NEAR(sector_bytes() / work::bytes(work).value, 1, 0.03);
+      RecordProperty("cache_ratio_" + std::to_string(h_kv) + "_" + std::to_string(sm_count),
+                     std::to_string(loaded / cache));
+    }
+}
+
+// Distinct sectors would hide a page that a block reads twice.
+TEST(GqaDecodeTraffic, EachBlockAsksForItsPagesOnce) {
+  if (!ptx::executing()) GTEST_SKIP() << "a card counts nothing";
+  ptx::set_options({});
+  const Host h(DecodeShape{1, 16, 2, {1500}, true, 1});
+  run(h);
+  const double cache = 1500.0 * 2 * 2 * kHeadDim * 2;
+  EXPECT_NEAR(32.0 * static_cast<double>(counted().global_loads.sectors) / cache, 1, 0.03);
+}
+
+TEST(GqaDecodeTraffic, SharedMemoryHasFewBankConflicts) {
+  if (!ptx::executing()) GTEST_SKIP() << "a card counts nothing";
+  for (const int h_q : {8, 64}) {
+    ptx::set_options({});
+    run(Host(DecodeShape{1, h_q, 1, {512}, true, 1}));
+    const auto shared = counted().shared;
+    EXPECT_LE(static_cast<double>(shared.wavefronts) / static_cast<double>(shared.ideal_wavefronts), 1.05) << h_q;
+    EXPECT_GT(counted().instructions(ptx::Class::kMatrix), 0U);
+  }
+}
+
+}  // namespace
+}  // namespace traincost::kernels::gqa_decode
