@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include <kernels/common/address.hpp>
+#include <kernels/common/block_scale.cuh>
 #include <kernels/common/cuda_check.hpp>
 #include <kernels/common/reduce.cuh>
-#include <kernels/common/vec8.cuh>
 #include <kernels/quantize/quantize.hpp>
 
 namespace traincost::kernels::quantize {
@@ -16,22 +16,6 @@ constexpr int kWarps = kThreads / kWarpSize;
 constexpr int kLanes = kScaleBlock / 8;  // that share the 128 columns of a block, eight each
 constexpr int kRowsAtOnce = kThreads / kLanes;
 constexpr int kVectors = kScaleBlock / kRowsAtOnce;  // per thread of a 128 x 128 block
-constexpr float kMaxCode = 448;
-
-__device__ __forceinline__ float max_abs(const Float8& f) {
-  float largest = 0;
-#pragma unroll
-  for (float x : f.x) largest = fmaxf(largest, fabsf(x));
-  return largest;
-}
-
-__device__ __forceinline__ float scale_of(float largest) { return largest > 0 ? largest / kMaxCode : 1.0F; }
-
-__device__ __forceinline__ void store_codes(std::uint8_t* output, std::int64_t vector, Float8 f, float scale) {
-#pragma unroll
-  for (float& x : f.x) x /= scale;
-  store8(reinterpret_cast<__nv_fp8_e4m3*>(output), vector, f);
-}
 
 /// Sixteen lanes per block of 1 x 128.
 __global__ void __launch_bounds__(kThreads) quantize_rows_kernel(Params p) {
