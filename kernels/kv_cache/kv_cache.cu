@@ -62,6 +62,7 @@ __device__ __forceinline__ float2 turned(float x, float y, float2 by) {
 }
 
 /// A thread turns four pairs of one head of one token.
+template <bool kIsInterleaved>
 __global__ void __launch_bounds__(256) rope_kernel(RopeParams p) {
   const int groups = p.dim / 8;
   const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * 256 + threadIdx.x;
@@ -72,16 +73,16 @@ __global__ void __launch_bounds__(256) rope_kernel(RopeParams p) {
   const std::int64_t at = token * p.token_stride + head * p.head_stride;
   const float2* by = p.table + row_offset(p.positions[token], p.dim / 2) + group * 4;
   // Neighbours: eight elements; halves: four and four.
-  const int first = p.is_interleaved ? group * 8 : group * 4;
-  const int second = p.is_interleaved ? first + 4 : first + p.dim / 2;
+  const int first = kIsInterleaved ? group * 8 : group * 4;
+  const int second = kIsInterleaved ? first + 4 : first + p.dim / 2;
   const auto load = [&](int column) { return *reinterpret_cast<const uint2*>(p.input + at + column); };
   const uint2 a = load(first);
   const uint2 b = load(second);
   Float8 x = unpack_bf16(make_uint4(a.x, a.y, b.x, b.y));
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    float& u = x.x[p.is_interleaved ? 2 * i : i];
-    float& v = x.x[p.is_interleaved ? 2 * i + 1 : i + 4];
+    float& u = x.x[kIsInterleaved ? 2 * i : i];
+    float& v = x.x[kIsInterleaved ? 2 * i + 1 : i + 4];
     const float2 turn = turned(u, v, by[i]);
     u = turn.x;
     v = turn.y;
@@ -103,7 +104,11 @@ void launch(const RopeParams& params, cudaStream_t stream) {
   validate(params);
   if (params.tokens == 0) return;
   const std::int64_t threads = params.tokens * params.heads * (params.dim / 8);
-  rope_kernel<<<static_cast<unsigned>(ceil_div(threads, 256)), 256, 0, stream>>>(params);
+  const auto blocks = static_cast<unsigned>(ceil_div(threads, 256));
+  if (params.is_interleaved)
+    rope_kernel<true><<<blocks, 256, 0, stream>>>(params);
+  else
+    rope_kernel<false><<<blocks, 256, 0, stream>>>(params);
   TRAINCOST_CUDA_CHECK(cudaGetLastError());
 }
 

@@ -94,6 +94,7 @@ __device__ __forceinline__ void copy_tile(const Params& p, const Piece& piece, i
   const int existing = min(kTokens, piece.length - token) * (kTokenBytes / 16);
   const auto* from = static_cast<const char*>(p.cache) +
                      (row_offset(page, split_kv::kPageTokens) + token % split_kv::kPageTokens) * kTokenBytes;
+#pragma unroll 3  // all nine at once would not fit the registers
   for (int i = thread(); i < kChunks; i += kThreads) {
     const std::uint32_t to = kIsFp8 ? shared + i * 16 : Rows{shared}.at(i / Rows::kChunks, i % Rows::kChunks);
     const bool exists = i < existing;

@@ -7,11 +7,10 @@
 #include <vector>
 
 #include <kernels/common/address.hpp>
-#include <kernels/common/device_buffer.hpp>
 #include <kernels/common/random.hpp>
-#include <kernels/split_kv/split_kv.hpp>
+#include <kernels/split_kv/device_plan.hpp>
 
-/// What the tests of the decode kernels share: paged caches and plans.
+/// What the tests of the decode kernels share: paged caches.
 namespace traincost::kernels {
 
 // Far outside of any cache: an entry of the block table that must not be used.
@@ -66,44 +65,5 @@ std::vector<T> paged(const std::vector<T>& tokens, int width, const std::vector<
 inline std::int64_t total(const std::vector<int>& lengths) {
   return std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
 }
-
-/// A plan made on the device.
-class DevicePlan {
- public:
-  DevicePlan(const std::vector<int>& lengths, int num_parts)
-      : num_parts_(num_parts),
-        lengths_(lengths),
-        parts_(static_cast<std::size_t>(num_parts)),
-        first_part_(lengths.size()),
-        slot_begin_(lengths.size() + 1) {
-    split_kv::launch(params(), nullptr);
-  }
-  [[nodiscard]] split_kv::PlanParams params() const {
-    return {.b = static_cast<int>(lengths_.size()),
-            .num_parts = num_parts_,
-            .lengths = lengths_.data(),
-            .parts = parts_.data(),
-            .first_part = first_part_.data(),
-            .slot_begin = slot_begin_.data()};
-  }
-  [[nodiscard]] split_kv::Plan plan() const {
-    return {.num_parts = num_parts_,
-            .parts = parts_.data(),
-            .first_part = first_part_.data(),
-            .slot_begin = slot_begin_.data()};
-  }
-  [[nodiscard]] const int* lengths() const { return lengths_.data(); }
-  [[nodiscard]] const DeviceBuffer<split_kv::Part>& parts() const { return parts_; }
-  [[nodiscard]] const DeviceBuffer<int>& first_part() const { return first_part_; }
-  [[nodiscard]] const DeviceBuffer<int>& slot_begin() const { return slot_begin_; }
-  /// Partial results: pieces of the sequences that were cut.
-  [[nodiscard]] int slots() const { return slot_begin_.to_host().back(); }
-
- private:
-  int num_parts_;
-  DeviceBuffer<int> lengths_;
-  DeviceBuffer<split_kv::Part> parts_;
-  DeviceBuffer<int> first_part_, slot_begin_;
-};
 
 }  // namespace traincost::kernels

@@ -84,23 +84,19 @@ Params params(const Host& h) {
 }
 
 Outputs run(const Host& h) {
-  const DevicePlan plan(h.shape.lengths, h.shape.num_parts);
+  const split_kv::DevicePlan plan(h.shape.lengths, h.shape.num_parts,
+                                  static_cast<std::size_t>(h.shape.s_q) * h.shape.h_q, kHeadDim);
   finish();
   ptx::reset_counters();
-  const std::size_t slots = split_kv::max_slots(h.shape.num_parts);
-  const std::size_t rows = static_cast<std::size_t>(h.shape.s_q) * h.shape.h_q;
   const DeviceBuffer<__nv_bfloat16> q(h.q), k(h.k), v(h.v), out(h.rows() * kHeadDim);
   const DeviceBuffer<int> table(h.layout.table);
-  const DeviceBuffer<float> partial_out(slots * rows * kHeadDim), partial_lse(slots * rows), lse(h.rows());
+  const DeviceBuffer<float> lse(h.rows());
   Params p = params(h);
   p.q = q.data();
   p.k_cache = k.data();
   p.v_cache = v.data();
   p.block_table = table.data();
-  p.lengths = plan.lengths();
-  p.plan = plan.plan();
-  p.partial_out = partial_out.data();
-  p.partial_lse = partial_lse.data();
+  plan.fill(p);
   p.out = out.data();
   p.lse = lse.data();
   launch(p, nullptr);
@@ -182,7 +178,7 @@ TEST_P(Schedules, PagesBeyondTwoToThe32Bytes) {
   constexpr int kFarPage = 300'000;
   const Host h(DecodeShape{1, 4, 2, {50}, true, 1}, Pages::in_order);
   const std::int64_t far = row_offset(kFarPage, split_kv::kPageTokens) * h.shape.h_kv * kHeadDim;
-  const DevicePlan plan(h.shape.lengths, 1);
+  const split_kv::DevicePlan plan(h.shape.lengths, 1, h.rows(), kHeadDim);
   const DeviceBuffer<__nv_bfloat16> q(h.q), k(h.k), v(h.v), out(h.rows() * kHeadDim);
   const DeviceBuffer<int> table(std::vector<int>{kFarPage, kWildPage});
   const DeviceBuffer<float> lse(h.rows());
@@ -191,8 +187,7 @@ TEST_P(Schedules, PagesBeyondTwoToThe32Bytes) {
   p.k_cache = shifted_back(k.data(), far);
   p.v_cache = shifted_back(v.data(), far);
   p.block_table = table.data();
-  p.lengths = plan.lengths();
-  p.plan = plan.plan();
+  plan.fill(p);
   p.out = out.data();
   p.lse = lse.data();
   launch(p, nullptr);

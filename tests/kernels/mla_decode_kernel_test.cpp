@@ -109,23 +109,19 @@ struct Outputs {
 };
 
 Outputs run(const Host& h) {
-  const DevicePlan plan(h.shape.lengths, h.shape.num_parts);
+  const split_kv::DevicePlan plan(h.shape.lengths, h.shape.num_parts,
+                                  static_cast<std::size_t>(h.shape.s_q) * h.shape.h_q, kLatent);
   finish();
   ptx::reset_counters();
   const DeviceBuffer<__nv_bfloat16> q(h.q), out(h.rows() * kLatent);
   const DeviceBuffer<std::uint8_t> cache(h.cache);
   const DeviceBuffer<int> table(h.layout.table);
-  const std::size_t slots = split_kv::max_slots(h.shape.num_parts);
-  const std::size_t rows = static_cast<std::size_t>(h.shape.s_q) * h.shape.h_q;
-  const DeviceBuffer<float> partial_out(slots * rows * kLatent), partial_lse(slots * rows), lse(h.rows());
+  const DeviceBuffer<float> lse(h.rows());
   Params p = params(h);
   p.q = q.data();
   p.cache = cache.data();
   p.block_table = table.data();
-  p.lengths = plan.lengths();
-  p.plan = plan.plan();
-  p.partial_out = partial_out.data();
-  p.partial_lse = partial_lse.data();
+  plan.fill(p);
   p.out = out.data();
   p.lse = lse.data();
   launch(p, nullptr);
@@ -239,7 +235,7 @@ TEST_P(Schedules, NotANumberIsNotHidden) {
   for (const bool is_fp8 : {false, true}) {
     const DecodeShape s{1, 1, {40}, is_fp8};
     Host h(s, Pages::in_order);
-    std::fill_n(h.cache.begin() + 7 * h.token_bytes(), 2, std::uint8_t{0xff});
+    std::fill_n(h.cache.begin() + row_offset(7, h.token_bytes()), 2, std::uint8_t{0xff});
     EXPECT_TRUE(std::isnan(run(h).lse[0])) << is_fp8;
   }
 }
@@ -251,7 +247,7 @@ constexpr int kFarPage = 100'000;
 TEST_P(Schedules, PagesBeyondTwoToThe32Bytes) {
   for (const bool is_fp8 : {false, true}) {
     const Host h(DecodeShape{1, 3, {50}, is_fp8, true, 1}, Pages::in_order);
-    const DevicePlan plan(h.shape.lengths, 1);
+    const split_kv::DevicePlan plan(h.shape.lengths, 1, h.rows(), kLatent);
     const DeviceBuffer<__nv_bfloat16> q(h.q), out(h.rows() * kLatent);
     const DeviceBuffer<std::uint8_t> cache(h.cache);
     const DeviceBuffer<int> table(std::vector<int>{kFarPage, kWildPage});
@@ -260,8 +256,7 @@ TEST_P(Schedules, PagesBeyondTwoToThe32Bytes) {
     p.q = q.data();
     p.cache = shifted_back(cache.data(), row_offset(kFarPage, split_kv::kPageTokens) * h.token_bytes());
     p.block_table = table.data();
-    p.lengths = plan.lengths();
-    p.plan = plan.plan();
+    plan.fill(p);
     p.out = out.data();
     p.lse = lse.data();
     launch(p, nullptr);
@@ -280,21 +275,17 @@ TEST(MlaDecodeLong, OneHundredThirtyOneThousandTokens) {
   ptx::set_options(options);
   const Host h(DecodeShape{1, 2, {64}, false, true, 1}, Pages::in_order);
   const std::vector<int> lengths{131'072};
-  const DevicePlan plan(lengths, 66);
-  const std::size_t slots = split_kv::max_slots(66);
+  const split_kv::DevicePlan plan(lengths, 66, h.rows(), kLatent);
   const DeviceBuffer<__nv_bfloat16> q(h.q), out(h.rows() * kLatent);
   const DeviceBuffer<std::uint8_t> cache(h.cache);
   const DeviceBuffer<int> table(std::vector<int>(kPages, 0));
-  const DeviceBuffer<float> partial_out(slots * h.rows() * kLatent), partial_lse(slots * h.rows()), lse(h.rows());
+  const DeviceBuffer<float> lse(h.rows());
   Params p = params(h);
   p.max_pages = kPages;
   p.q = q.data();
   p.cache = cache.data();
   p.block_table = table.data();
-  p.lengths = plan.lengths();
-  p.plan = plan.plan();
-  p.partial_out = partial_out.data();
-  p.partial_lse = partial_lse.data();
+  plan.fill(p);
   p.out = out.data();
   p.lse = lse.data();
   launch(p, nullptr);

@@ -23,7 +23,8 @@ TEST(Registry, EveryCaseHasShapesWithWorkAndOurOwnProvider) {
   }
   for (const char* name :
        {"moe_gate", "moe_index", "moe_permute", "moe_combine", "moe_combine_backward", "grouped_gemm",
-        "grouped_gemm_input_gradient", "grouped_gemm_weight_gradient", "quantize_1x128", "quantize_128x128"})
+        "grouped_gemm_input_gradient", "grouped_gemm_weight_gradient", "quantize_1x128", "quantize_128x128",
+        "mla_decode", "mla_decode_fp8", "gqa_decode", "kv_cache_append", "rope"})
     EXPECT_TRUE(names.contains(name)) << name;
 }
 
@@ -35,6 +36,13 @@ TEST(Registry, CountsTheWorkOfDeepSeekV3) {
       }
       if (c.name == "moe_permute" && s.label == "deepseek-v3 tokens=4096 bf16") {
         EXPECT_EQ(s.bytes.value, 4096.0 * 7168 * 2 * 9 + 4096 * 8 * 4);
+      }
+      if (c.name == "mla_decode" && s.label == "b=128 s_q=1 s_kv=4096 h_q=128 h_kv=1") {
+        EXPECT_EQ(s.flops.value, 2.0 * 128 * 128 * 4096 * (576 + 512));
+        // 66 parts cut 65 of the 128 sequences at most in two: up to 130 partial results of 128 x 513 fp32, twice.
+        const double whole = 128.0 * 4096 * 1152 + 128.0 * 128 * (1088 * 2 + 4) + 128.0 * 65 * 4;
+        EXPECT_GT(s.bytes.value, whole);
+        EXPECT_LE(s.bytes.value, whole + 130.0 * 128 * 513 * 4 * 2);
       }
     }
 }

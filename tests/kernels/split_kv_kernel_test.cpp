@@ -16,20 +16,6 @@ namespace {
 
 INSTANTIATE_TEST_SUITE_P(SplitKv, Schedules, testing::ValuesIn(ptx::schedules()), schedule_name);
 
-struct HostPlan {
-  HostPlan(const std::vector<int>& lengths, int num_parts)
-      : parts(static_cast<std::size_t>(num_parts)), first_part(lengths.size()), slot_begin(lengths.size() + 1) {
-    reference({.b = static_cast<int>(lengths.size()),
-               .num_parts = num_parts,
-               .lengths = lengths.data(),
-               .parts = parts.data(),
-               .first_part = first_part.data(),
-               .slot_begin = slot_begin.data()});
-  }
-  std::vector<Part> parts;
-  std::vector<int> first_part, slot_begin;
-};
-
 std::vector<int> random_lengths(int count, int limit, std::uint64_t seed) {
   Random random(seed);
   std::vector<int> lengths(static_cast<std::size_t>(count));
@@ -58,7 +44,7 @@ TEST_P(Schedules, PlansEqualTheReference) {
     for (const int num_parts : kParts) {
       SCOPED_TRACE(testing::Message() << lengths.size() << " sequences, the first of " << lengths.front() << ", "
                                       << num_parts << " parts");
-      const DevicePlan got(lengths, num_parts);
+      const DevicePlan got(lengths, num_parts, 1, 1);
       finish();
       expect_written(got.parts());
       expect_written(got.first_part());
@@ -120,7 +106,7 @@ TEST_P(Schedules, CombineEqualsTheReference) {
   for (const int d_v : {128, 512})
     for (const int rows : {1, 5}) {
       const HostPlan host(lengths, 7);
-      const DevicePlan device(lengths, 7);
+      const DevicePlan device(lengths, 7, 1, 1);
       Partial x = draw(max_slots(7), rows, d_v);
       x.lse[0] = -kInf;  // a piece without a visible token
       for (int slot = host.slot_begin[3]; slot < host.slot_begin[4]; ++slot) x.lse[slot * rows] = -kInf;
