@@ -167,6 +167,33 @@ def cross_validation(path: Path) -> str:
     return table(header, rows, numbers_from=3)
 
 
+def caches(answer: dict) -> str:
+    rows = []
+    for cache in answer["caches"]:
+        on = {row["chip"]: row for row in answer["chips"] if row["cache"] == cache["cache"]}
+        floors = [f"{row['floor_seconds'] * 1e6:,.0f} {row['limit'][0]}" for row in on.values()]
+        figures = [
+            f"{cache['layer_bytes_per_token']:,.0f}",
+            f"{cache['bytes_per_token'] / 1e3:,.1f}",
+            f"{cache['step_bytes'] / 1e9:.2f}",
+            f"{cache['step_flops'] / 1e9:.0f}",
+        ]
+        rows.append([cache["cache"], *figures, *floors])
+    chips = [f"{name}, us" for name in dict.fromkeys(row["chip"] for row in answer["chips"])]
+    header = ["cache", "B per token and layer", "KB per token", "GB per step", "GFLOP per step", *chips]
+    return table(header, rows)
+
+
+def cached_sequences(answer: dict) -> str:
+    chips = list(dict.fromkeys(row["chip"] for row in answer["chips"]))
+    rows = []
+    for cache in answer["caches"]:
+        on = {row["chip"]: row for row in answer["chips"] if row["cache"] == cache["cache"]}
+        fit = [" / ".join(f"{on[chip][f'sequences_{k}']:,.0f}" for k in ("4k", "32k", "128k")) for chip in chips]
+        rows.append([cache["cache"], *fit])
+    return table(["cache", *chips], rows)
+
+
 def program(path: Path, *arguments: str) -> dict:
     run = subprocess.run([path, *arguments, "--format", "json"], cwd=ROOT, check=True, capture_output=True, text=True)
     return json.loads(run.stdout)
@@ -175,7 +202,10 @@ def program(path: Path, *arguments: str) -> dict:
 def sections(path: Path, with_slow: bool) -> dict[str, str]:
     estimate = program(path, "estimate", *RUN, "--chip", FIRST_CHIP)
     comparison = program(path, "compare", *RUN, "--chips", ",".join(CHIPS))
+    cache = program(path, "cache")
     out = {
+        "caches": caches(cache),
+        "cached-sequences": cached_sequences(cache),
         "budget": budget(estimate),
         "parts": parts(estimate),
         "deepseek": deepseek(estimate),

@@ -52,7 +52,7 @@ void reference(const AppendParams& p) {
     }
     auto* to = static_cast<std::uint8_t*>(p.cache) + row_offset(p.slots[t], kFp8TokenBytes);
     for (int block = 0; block < kLatent / kScaleBlock; ++block) {
-      const float scale = append_block(latent + block * kScaleBlock, to + block * kScaleBlock);
+      const float scale = append_block(latent + row_offset(block, kScaleBlock), to + row_offset(block, kScaleBlock));
       std::memcpy(to + kScaleOffset + block * sizeof scale, &scale, sizeof scale);
     }
     std::memcpy(to + kRopeOffset, rope, kRope * sizeof *rope);

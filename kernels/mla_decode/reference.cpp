@@ -15,7 +15,7 @@ double bf16_at(const void* bytes, std::int64_t index) {
 double fp8_key_at(const std::uint8_t* token, int column) {
   if (column >= kLatent) return bf16_at(token + kRopeOffset, column - kLatent);
   float scale = 0;
-  std::memcpy(&scale, token + kScaleOffset + column / kScaleBlock * 4, sizeof scale);
+  std::memcpy(&scale, token + kScaleOffset + row_offset(column / kScaleBlock, sizeof scale), sizeof scale);
   return static_cast<double>(decode_e4m3(token[column])) * scale;
 }
 

@@ -99,7 +99,7 @@ TEST_P(Schedules, AppendBeyondTwoToThe32Bytes) {
             .latent = latent.data(),
             .rope = rope.data(),
             .slots = slots.data(),
-            .cache = shifted_back(cache.data(), static_cast<std::int64_t>(kFarRow) * token_bytes(is_fp8))},
+            .cache = shifted_back(cache.data(), kFarRow * static_cast<std::int64_t>(token_bytes(is_fp8)))},
            nullptr);
     finish();
     EXPECT_EQ(cache.to_host(), expected);

@@ -11,15 +11,15 @@ namespace traincost::kernels::kv_cache {
 namespace {
 
 TEST(KvCacheReference, TheDecoderReadsBackWhatWasAppended) {
-  constexpr int kTokens = 70;
+  constexpr std::size_t kTokens = 70;
   const auto latent = random_bf16(kTokens * mla_decode::kLatent, -3, 3, 1);
   const auto rope = random_bf16(kTokens * mla_decode::kRope, -3, 3, 2);
   const std::vector<int> table{2, 0}, lengths{kTokens};
   std::vector<int> slots;
-  for (int t = 0; t < kTokens; ++t) slots.push_back(table[t / 64] * 64 + t % 64);
+  for (int t = 0; t < lengths[0]; ++t) slots.push_back(table[t / 64] * 64 + t % 64);
   for (const bool is_fp8 : {false, true}) {
     std::vector<std::uint8_t> cache(3UL * 64 * mla_decode::kKeyDim * 2, 0xff);
-    reference({.tokens = kTokens,
+    reference({.tokens = lengths[0],
                .is_fp8 = is_fp8,
                .latent = latent.data(),
                .rope = rope.data(),
@@ -32,7 +32,7 @@ TEST(KvCacheReference, TheDecoderReadsBackWhatWasAppended) {
     p.block_table = table.data();
     p.lengths = lengths.data();
     const auto keys = mla_decode::cached_keys(p, 0);
-    for (int t = 0; t < kTokens; ++t)
+    for (std::size_t t = 0; t < kTokens; ++t)
       for (int c = 0; c < mla_decode::kKeyDim; ++c) {
         const bool is_latent = c < mla_decode::kLatent;
         const double x = __bfloat162float(is_latent ? latent[t * mla_decode::kLatent + c]

@@ -23,6 +23,7 @@ void add_scenario(CLI::App& app);
 void add_budget(CLI::App& app);
 void add_trend(CLI::App& app);
 void add_rl(CLI::App& app);
+void add_cache(CLI::App& app);
 
 /// Adds a subcommand whose help ends with `examples`, one command per line; a test runs each of them.
 CLI::App* add_command(CLI::App& app, const std::string& verb, const std::string& what, const std::string& examples);
