@@ -52,7 +52,7 @@ TEST(MlaDecodeReference, ExpandedAndAbsorbedAgree) {
 }
 
 TEST(MlaDecodeReference, OneTokenIsItsOwnAnswer) {
-  AbsorbedProblem p{.s_q = 2, .h_q = 1, .is_causal = true, .sm_scale = 1, .q = draw(2 * kKeyDim, 6), .keys = {}};
+  AbsorbedProblem p{.s_q = 2, .h_q = 1, .is_causal = true, .sm_scale = 1, .q = draw(2UL * kKeyDim, 6), .keys = {}};
   p.keys = draw(kKeyDim, 7);
   const auto results = absorbed(p);
   EXPECT_EQ(results[0].lse, -std::numeric_limits<double>::infinity()) << "the first of two queries sees nothing";
