@@ -28,11 +28,8 @@ COLUMNS = ("nvcc", "file", "kernel", "arch", "registers", "static_shared_bytes",
 # Low 12 bits of a 16-byte instruction from sm_70 on; nvdisasm prints them as HMMA, HGMMA and QGMMA.
 MMA_OPCODES = (0x23C, 0x9F0, 0x9F3)
 UTMALDG_OPCODE = 0x5B4  # a tensor copy to shared memory
-# Kernels that are built on them.
-ON_TENSOR_CORES = ("grouped_gemm", "mla_decode", "gqa_decode")
-
-# Low 12 bits of a 16-byte instruction from sm_70 on; nvdisasm prints it as HMMA.
-HMMA_OPCODE = 0x23C
+# Kernels that are built on tensor cores.
+ON_TENSOR_CORES = ("gemm", "mla_decode", "gqa_decode")
 
 FUNCTION = re.compile(r"Compiling entry function '(\S+)' for")
 STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
@@ -135,7 +132,6 @@ def faults(rows):
         where = f"{row['kernel']} for {row['arch']}"
         if row["spill_bytes"] or row["stack_bytes"]:
             yield f"{where}: {row['spill_bytes']} bytes of spills, {row['stack_bytes']} bytes of stack"
-        if "gemm" in row["file"] and row["mma"] == 0:
         if row["mma"] == 0 and any(name in row["file"] for name in ON_TENSOR_CORES):
             yield f"{where}: no tensor-core instruction"
         if "/sm90/" in row["file"] and row["copies"] == 0:

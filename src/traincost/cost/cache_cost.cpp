@@ -1,11 +1,12 @@
 #include <traincost/cost/cache_cost.hpp>
 
 #include <cmath>
+#include <string>
+#include <utility>
 
 namespace traincost::cost {
 namespace {
 
-using work::KvCache;
 using work::PagedDecode;
 
 constexpr double kGroups = 8;
