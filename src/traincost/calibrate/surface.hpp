@@ -45,7 +45,8 @@ double seconds(const Surface& surface, const Load& load);
 Surface fit_surface(Kind kind, work::Dtype dtype, const std::string& chip, const std::vector<Truth>& truths,
                     const Figures& figures);
 
-/// Do the timings of this kind and format include a pass over their activations (a cast; rotary and cache for attention)?
+/// Do the timings of this kind and format include a pass over their activations (a cast; rotary and cache for
+/// attention)?
 bool casts_inside(Kind kind, work::Dtype dtype);
 
 }  // namespace traincost::calibrate
