@@ -15,6 +15,7 @@ using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
 constexpr u32 kMapBytes = 128;
+constexpr u32 kTensorAlign = 128;  // of shared memory
 
 enum : u32 { kLoadsGlobal, kLoadsShared, kStores, kMulticast = 4, kTensor = 8 };
 
@@ -53,8 +54,7 @@ void describe_box(Warp& warp, const Op& op, int lane, u32 first, std::int64_t di
   copy.swizzle = map.swizzle;
   copy.fill = map.fills_nan != 0 ? std::byte{0xff} : std::byte{0};
   copy.parts = box_parts(map, at);
-  const u32 align = 128;
-  if (copy.shared % align != 0) {
+  if (copy.shared % kTensorAlign != 0) {
     fault(warp, op, lane,
           fmt::format("misaligned: a tensor copy at shared address {}, not a multiple of 128", copy.shared));
   }

@@ -199,9 +199,10 @@ void multiply(Warp& warp, const Product& product, Accumulators& acc) {
   }
   read_matrix<Element>(warp, matrix_descriptor(product.b), shape.b_transposed, 0, shape.columns, true, b.data());
   for (u32 row = 0; row < kRows; ++row) {
-    // Column c of a row: register c / 8 * 4 + row / 8 * 2 + c % 2 of lane row % 8 * 4 + c % 8 / 2.
+    // Where column c of the row lies, as CuTe's CLayout_64xN says.
     auto value = [&](u32 c) -> float& {
-      return acc.values[std::size_t{c / 8 * 4 + row / 8 * 2 + c % 2} * kLanes + row % 8 * 4 + c % 8 / 2];
+      const u32 lane = row % 8 * 4 + c % 8 / 2;
+      return acc.values[std::size_t{c / 8 * 4 + row / 8 * 2 + c % 2} * kLanes + lane];
     };
     for (u32 c = 0; c < shape.columns; ++c) d[c] = product.adds ? value(c) : 0;
     for (u32 k = 0; k < kDepth; ++k) {
