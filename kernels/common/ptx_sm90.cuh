@@ -65,10 +65,6 @@ __device__ __forceinline__ void mbarrier_wait_cluster(std::uint32_t barrier, std
 /// Ordinary writes to shared memory become visible to bulk copies and wgmma.
 __device__ __forceinline__ void fence_proxy_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
-__device__ __forceinline__ void prefetch_tensormap(const CUtensorMap* map) {
-  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
-}
-
 /// The box at column x, row y of a tensor; outside of it: zeros. The mbarrier counts the bytes of the whole box.
 __device__ __forceinline__ void cp_async_bulk_tensor_2d(std::uint32_t shared, const CUtensorMap* map, int x, int y,
                                                         std::uint32_t barrier) {

@@ -120,7 +120,6 @@ bool decode_hint_only(Mods& mods, const Instruction&, Op& op) {
   decode_space(mods, op);
   mods.take_any({"L1", "L2"});
   mods.take_prefixed("L2::");
-  mods.take("tensormap");
   op.run = nothing;
   return true;
 }
