@@ -119,10 +119,10 @@ class RowReporter : public benchmark::BenchmarkReporter {
   }
   void tell(const Run& run) {
     const auto done = summary.timed + summary.wrong;
-    const auto what = run.error_occurred ? "FAILED: " + run.error_message
-                                         : fmt::format("{:.2f} us, {:.0f} % of the floor's rate",
-                                                       1e6 * run.counters.at("latency_s").value,
-                                                       run.counters.at("percent_of_floor").value);
+    const auto what = run.error_occurred
+                          ? "FAILED: " + run.error_message
+                          : fmt::format("{:.2f} us, {:.0f} % of floor", 1e6 * run.counters.at("latency_s").value,
+                                        run.counters.at("percent_of_floor").value);
     settings_.tell(fmt::format("[{}/{}] {}: {}; {}", done, all_, plain_name(run.benchmark_name()), what,
                                time_left(done, all_, settings_.now() - start_)));
   }

@@ -18,7 +18,12 @@ std::vector<Case> make_all() {
   return all;
 }
 
+bool is_tiny = false;
+
 }  // namespace
+
+void use_tiny_sizes() { is_tiny = true; }
+bool are_sizes_tiny() { return is_tiny; }
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = make_all();

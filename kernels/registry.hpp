@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <traincost/units/quantity.hpp>
+#include <traincost/work/op.hpp>
 
 /// What can be timed: each case registers itself with its shapes, its providers and how far an answer may be off.
 namespace traincost::kernels {
@@ -16,6 +18,8 @@ struct Shape {
   std::string label;  // "deepseek-v3 tokens=4096"
   units::Flops flops;
   units::Bytes bytes;  // compulsory
+  work::Dtype dtype = work::Dtype::bf16;
+  std::optional<work::Op> op = {};  // the operation of the cost model that this is, if it is one
 };
 
 /// How far outputs are from the reference, over all that was compared.
@@ -40,6 +44,8 @@ struct Provider {
   std::string name;
   int min_compute_capability = 80;
   std::function<Instance(std::size_t shape)> prepare;  // by index into the case's shapes
+  std::string code_path = "sm_80 and later";           // which of its kernels
+  std::function<std::string()> why_not = {};           // why it cannot run here at all; "" if it can
 };
 
 struct Case {
@@ -54,6 +60,10 @@ const std::vector<Case>& cases();
 /// For a static initialiser in case.cpp: `const bool is_registered = register_case(make);`. The case is made when
 /// cases() is first called, after the catalogue can be read.
 bool register_case(std::function<Case()> make);
+
+/// Sizes that the PTX executor runs in a moment, in place of the catalogue's; before cases() is first called.
+void use_tiny_sizes();
+bool are_sizes_tiny();
 
 /// Exact where bits must agree, close in direction, and within `absolute` or `relative`.
 bool is_within(const Deviation& deviation, const Tolerance& tolerance);

@@ -7,7 +7,7 @@ set -euo pipefail
 
 program_packages=(g++ cmake ninja-build ccache libfmt-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev
   libceres-dev libeigen3-dev libgtest-dev libbenchmark-dev)
-check_packages=(clang-format-16 clang-tidy-16 python3 python3-venv)
+check_packages=(clang-format-16 clang-tidy-16 python3 python3-venv libbenchmark-tools libopenmpi-dev openmpi-bin)
 python_packages=(ruff)
 
 packages=("${program_packages[@]}")
@@ -34,6 +34,8 @@ wanted=()
 for package in "${python_packages[@]}"; do
   if ! command -v "$package" >/dev/null; then wanted+=("$package"); fi
 done
+# compare.py of libbenchmark-tools reads the benchmark's files with it.
+if ! python3 -c 'import scipy' 2>/dev/null; then wanted+=(scipy); fi
 if [ ${#wanted[@]} -gt 0 ]; then
   python3 -m venv build/venv
   build/venv/bin/pip install --quiet --disable-pip-version-check "${wanted[@]}"
@@ -50,4 +52,10 @@ fi
 if command -v nvcc >/dev/null && ! compgen -G "build/venv/lib/python3*/site-packages/cutlass_library" >/dev/null; then
   [ -d build/venv ] || python3 -m venv build/venv
   build/venv/bin/pip install --quiet --disable-pip-version-check --no-deps nvidia-cutlass==4.2.0.0
+fi
+
+# cuDNN's frontend, which the attention kernels of the benchmark build against. Headers only.
+if command -v nvcc >/dev/null && ! compgen -G "build/venv/lib/python3*/site-packages/include/cudnn_frontend.h" >/dev/null; then
+  [ -d build/venv ] || python3 -m venv build/venv
+  build/venv/bin/pip install --quiet --disable-pip-version-check --no-deps nvidia-cudnn-frontend==1.32.0
 fi

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,24 @@ Provider provider(std::string name, int min_compute_capability, const std::vecto
             return Instance{[state](cudaStream_t stream) { state->launch(stream); },
                             [state] { return state->deviation(); }};
           }};
+}
+
+/// The same of a vendor's library, which may not be there.
+template <class State, class Problem>
+Provider library_provider(std::string name, int min_compute_capability, const std::vector<Problem>& problems,
+                          const std::function<std::string()>& why_not) {
+  auto found = provider<State>(std::move(name), min_compute_capability, problems);
+  found.code_path = "library";
+  found.why_not = why_not;
+  return found;
+}
+
+/// One that this build lacks, so that a listing names it all the same.
+inline Provider missing_provider(std::string name, const std::string& why) {
+  return {.name = std::move(name),
+          .prepare = [why](std::size_t) -> Instance { throw std::runtime_error(why); },
+          .code_path = "library",
+          .why_not = [why] { return why; }};
 }
 
 template <class Problem>

@@ -20,7 +20,7 @@ struct RowsProblem {
 inline std::vector<RowsProblem> rows_problems(bool has_fp8) {
   std::vector<RowsProblem> all;
   for (const auto& model : moe_models())
-    for (const int tokens : kTokenCounts)
+    for (const int tokens : token_counts())
       for (const bool is_fp8 : {false, true})
         if (!is_fp8 || has_fp8)
           all.push_back({label(model, tokens) + (is_fp8 ? " fp8" : " bf16"), tokens, static_cast<int>(model.topk),

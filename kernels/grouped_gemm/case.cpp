@@ -12,6 +12,7 @@
 #include <kernels/grouped_gemm/sm90/grouped_gemm_sm90.hpp>
 #ifdef TRAINCOST_HAS_CUBLAS
 #include <kernels/grouped_gemm/cublas.hpp>
+#include <kernels/vendor/cublas.hpp>
 #endif
 
 namespace traincost::kernels {
@@ -38,12 +39,12 @@ struct GemmProblem {
 
 // The experts that one GPU holds, and rows of each: few (decoding, small micro-batches) and many.
 constexpr int kLocalExperts = 8;
-constexpr int kRowsPerExpert[] = {128, 4096};
+std::vector<int> rows_per_expert() { return are_sizes_tiny() ? std::vector{8, 24} : std::vector{128, 4096}; }
 
 std::vector<GemmProblem> problems(bool is_weight_gradient) {
   std::vector<GemmProblem> all;
   for (const auto& model : moe_models())
-    for (const int rows : kRowsPerExpert) {
+    for (const int rows : rows_per_expert()) {
       const int hidden = static_cast<int>(model.hidden);
       const int width = static_cast<int>(model.expert_ffn);
       const std::string size = " " + std::to_string(kLocalExperts) + "x" + std::to_string(rows);
@@ -208,7 +209,9 @@ Case make(const std::string& name, bool is_weight_gradient) {
          .providers = {provider<Ours<Pass>>("traincost", 80, all), provider<OursSm90<Pass>>("traincost_sm90", 90, all)},
          .tolerance = kTolerance};
 #ifdef TRAINCOST_HAS_CUBLAS
-  c.providers.push_back(provider<Cublas<Pass>>("cublas_loop", 80, all));
+  c.providers.push_back(library_provider<Cublas<Pass>>("cublas_loop", 80, all, vendor::why_no_cublas));
+#else
+  c.providers.push_back(missing_provider("cublas_loop", "this build has no cuBLAS"));
 #endif
   return c;
 }

@@ -1,19 +1,15 @@
 #include <kernels/grouped_gemm/cublas.hpp>
 
-#include <cublas_v2.h>
-
-#include <string>
 #include <utility>
 
 #include <kernels/common/address.hpp>
-#include <kernels/common/cuda_check.hpp>
+#include <kernels/vendor/cublas.hpp>
 
 namespace traincost::kernels::grouped_gemm {
 namespace {
 
-void check(cublasStatus_t status) {
-  if (status != CUBLAS_STATUS_SUCCESS) throw CudaError(std::string("cublas: ") + cublasGetStatusString(status));
-}
+using vendor::check;
+using vendor::cublas;
 
 /// A row-major matrix is its transpose to cuBLAS, so c = a b is asked for as c^T = b^T a^T: `left` is b, `right` is a.
 struct Product {
@@ -28,16 +24,17 @@ struct Product {
 
 void multiply(cublasHandle_t handle, const Product& p) {
   const float alpha = 1;
-  check(cublasGemmEx(handle, p.left_op, p.right_op, p.m, p.n, p.k, &alpha, p.left, CUDA_R_16BF, p.left_stride, p.right,
-                     CUDA_R_16BF, p.right_stride, &p.beta, p.output, p.output_type, p.m, CUBLAS_COMPUTE_32F,
-                     CUBLAS_GEMM_DEFAULT));
+  check(cublas().gemm_ex(handle, p.left_op, p.right_op, p.m, p.n, p.k, &alpha, p.left, CUDA_R_16BF, p.left_stride,
+                         p.right, CUDA_R_16BF, p.right_stride, &p.beta, p.output, p.output_type, p.m,
+                         CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+        "cublasGemmEx");
 }
 
 }  // namespace
 
 struct CublasLoop::Handle {
-  Handle() { check(cublasCreate(&value)); }
-  ~Handle() { cublasDestroy(value); }
+  Handle() { check(cublas().create(&value), "cublasCreate"); }
+  ~Handle() { cublas().destroy(value); }
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
@@ -52,7 +49,7 @@ CublasLoop& CublasLoop::operator=(CublasLoop&&) noexcept = default;
 
 void CublasLoop::launch(const ForwardParams& p, cudaStream_t stream) const {
   const Shape& s = p.shape;
-  check(cublasSetStream(handle_->value, stream));
+  check(cublas().set_stream(handle_->value, stream), "cublasSetStream");
   for (int e = 0; e < s.num_experts; ++e)
     if (counts_[e] != 0)
       multiply(handle_->value,
@@ -63,7 +60,7 @@ void CublasLoop::launch(const ForwardParams& p, cudaStream_t stream) const {
 
 void CublasLoop::launch(const InputGradientParams& p, cudaStream_t stream) const {
   const Shape& s = p.shape;
-  check(cublasSetStream(handle_->value, stream));
+  check(cublas().set_stream(handle_->value, stream), "cublasSetStream");
   for (int e = 0; e < s.num_experts; ++e)
     if (counts_[e] != 0)
       multiply(handle_->value,
@@ -74,7 +71,7 @@ void CublasLoop::launch(const InputGradientParams& p, cudaStream_t stream) const
 
 void CublasLoop::launch(const WeightGradientParams& p, cudaStream_t stream) const {
   const Shape& s = p.shape;
-  check(cublasSetStream(handle_->value, stream));
+  check(cublas().set_stream(handle_->value, stream), "cublasSetStream");
   for (int e = 0; e < s.num_experts; ++e)  // without rows, too: cuBLAS then writes beta times the output
     multiply(handle_->value,
              {CUBLAS_OP_N, CUBLAS_OP_T, s.k, s.n, counts_[e], p.input + row_offset(first_row_[e], s.k),

@@ -18,7 +18,7 @@ struct CombineProblem : RowsProblem {
                               .topk = static_cast<double>(topk),
                               .dtype = is_fp8 ? work::Dtype::fp8_block : work::Dtype::bf16,
                               .pass = kPass};
-    return {label, work::flops(op), work::bytes(op)};
+    return {label, work::flops(op), work::bytes(op), op.dtype};
   }
 };
 

@@ -37,7 +37,7 @@ moe_gate::Shape gate_of(const catalog::Model& model, int tokens) {
 std::vector<GateProblem> problems() {
   std::vector<GateProblem> all;
   for (const auto& model : moe_models())
-    for (const int tokens : kTokenCounts) all.push_back({label(model, tokens), gate_of(model, tokens)});
+    for (const int tokens : token_counts()) all.push_back({label(model, tokens), gate_of(model, tokens)});
   return all;
 }
 

@@ -22,7 +22,7 @@ struct IndexProblem {
 std::vector<IndexProblem> problems() {
   std::vector<IndexProblem> all;
   for (const auto& model : moe_models())
-    for (const int tokens : kTokenCounts)
+    for (const int tokens : token_counts())
       all.push_back({label(model, tokens), tokens * static_cast<int>(model.topk), static_cast<int>(model.num_experts)});
   return all;
 }

@@ -16,7 +16,7 @@ struct PermuteProblem : RowsProblem {
                               .hidden = static_cast<double>(hidden),
                               .topk = static_cast<double>(topk),
                               .dtype = is_fp8 ? work::Dtype::fp8_block : work::Dtype::bf16};
-    return {label, work::flops(op), work::bytes(op)};
+    return {label, work::flops(op), work::bytes(op), op.dtype};
   }
 };
 

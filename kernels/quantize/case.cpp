@@ -16,7 +16,8 @@ struct QuantizeProblem {
 
   [[nodiscard]] Shape shape() const {
     const work::Op op = work::Quantize{static_cast<double>(rows), static_cast<double>(columns)};
-    return {label, work::flops(op), work::bytes(op, work::Dtype::fp8_block)};
+    return {label, work::flops(op), work::bytes(op, work::Dtype::fp8_block), work::Dtype::fp8_block,
+            rows_per_scale == 1 ? std::optional(op) : std::nullopt};
   }
 };
 
@@ -27,7 +28,7 @@ std::vector<QuantizeProblem> problems(int rows_per_scale) {
     const int hidden = static_cast<int>(model.hidden);
     const int width = static_cast<int>(model.expert_ffn);
     if (rows_per_scale == 1)
-      for (const int tokens : kTokenCounts) all.push_back({label(model, tokens), tokens, hidden, 1});
+      for (const int tokens : token_counts()) all.push_back({label(model, tokens), tokens, hidden, 1});
     else
       all.insert(all.end(), {{model.id + " up and gate", 2 * width, hidden, rows_per_scale},
                              {model.id + " down", hidden, width, rows_per_scale}});

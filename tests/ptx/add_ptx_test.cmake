@@ -1,7 +1,8 @@
 # traincost_add_ptx_test(name SOURCES test.cpp ... KERNELS a.cu ... [ARCH 80] [LIBRARIES lib ...])
 # A GoogleTest program whose kernels nvcc compiles to PTX and the executor runs; the sources use the ordinary CUDA runtime
 # API and <ptx/ptx.hpp>. With TRAINCOST_TEST_ON_CARD the same sources are built for CMAKE_CUDA_ARCHITECTURES and a card.
-function(traincost_add_ptx_test name)
+# traincost_add_ptx_program: the same without GoogleTest.
+function(traincost_add_ptx_program name)
   cmake_parse_arguments(ARG "" "ARCH" "SOURCES;KERNELS;LIBRARIES" ${ARGN})
   if(NOT ARG_ARCH)
     set(ARG_ARCH 80)
@@ -9,12 +10,17 @@ function(traincost_add_ptx_test name)
   add_executable(${name} ${ARG_SOURCES} ${ARG_KERNELS})
   target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo --expt-relaxed-constexpr>)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} ptx_runtime GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} ptx_runtime)
   if(TRAINCOST_TEST_ON_CARD)
     set_target_properties(${name} PROPERTIES CUDA_RUNTIME_LIBRARY Shared)
   else()
     target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--compress-mode=none>)
     set_target_properties(${name} PROPERTIES CUDA_ARCHITECTURES ${ARG_ARCH}-virtual CUDA_RUNTIME_LIBRARY None LINKER_LANGUAGE CXX)
   endif()
+endfunction()
+
+function(traincost_add_ptx_test name)
+  traincost_add_ptx_program(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE GTest::gtest_main)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60)
 endfunction()
