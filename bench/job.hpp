@@ -23,6 +23,7 @@ struct Job {
   units::Bytes bytes;      // compulsory
   units::Seconds floor;    // max(flops / peak, bytes / memory rate) of the chip
   measure::Fields fields;  // what `traincost calibrate` reads; without "op" the row is kept but not fitted
+  units::Bytes buffer{};   // of a collective, for its algorithm bandwidth
   std::string skip;        // why it cannot run here; empty otherwise
   std::function<std::unique_ptr<Probe>()> prepare;
 };

@@ -44,6 +44,10 @@ void count(benchmark::State& state, const Job& job, const Sampling& s, const Hea
   counters["bytes_per_s"] = job.bytes.value / median;
   counters["floor_s"] = job.floor.value;
   counters["percent_of_floor"] = 100 * job.floor.value / median;
+  if (job.buffer.value > 0) {  // as NCCL's tests name them
+    counters["algbw"] = job.buffer.value / median;
+    counters["busbw"] = job.bytes.value / median;
+  }
   for (const auto& [key, value] : job.fields.numbers) counters[key] = value;
 }
 

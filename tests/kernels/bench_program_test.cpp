@@ -66,7 +66,7 @@ TEST_F(Simulated, EveryKernelOfOursRunsAfterItsAnswerMatched) {
   for (const auto& c : kernels::cases())
     for (const auto& shape : c.shapes)
       for (const auto& provider : c.providers) {
-        if (provider.why_not) continue;
+        if (provider.why_not || provider.min_compute_capability > 80) continue;
         std::string key = c.name + "/" + provider.name + "/" + std::string(work::to_string(shape.dtype)) + "/" +
                           std::regex_replace(shape.label, std::regex(" "), "_") + "/hot";
         EXPECT_NE(text.find(key), std::string::npos) << key;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <set>
@@ -9,10 +10,13 @@
 
 #include <traincost/app/command.hpp>
 #include <traincost/calibrate/cross_validate.hpp>
+#include <traincost/calibrate/own.hpp>
 #include <traincost/catalog/chip.hpp>
 #include <traincost/cost/fit_constants.hpp>
 #include <traincost/cost/validate_runs.hpp>
+#include <traincost/measure/bench_file.hpp>
 #include <traincost/measure/csv.hpp>
+#include <traincost/measure/google_benchmark.hpp>
 #include <traincost/measure/quarantine.hpp>
 #include <traincost/measure/row_file.hpp>
 #include <traincost/units/error.hpp>
@@ -23,7 +27,7 @@ namespace {
 struct Options {
   std::vector<std::string> rows, only;
   std::string published, steps, out;
-  bool cross_validate = false;
+  bool cross_validate = false, is_refresh = false;
   report::Format format = report::Format::table;
 };
 
@@ -35,12 +39,36 @@ calibrate::Progress progress(const char* what) {
   };
 }
 
-std::vector<measure::Row> read_all(const std::vector<std::string>& paths) {
+// Our own file, if it passes its sanity gates; else an InputError that tells all of it.
+std::vector<measure::Row> read_own(const std::string& path, const measure::CopyRates& copies) {
+  const auto file = measure::read_bench_file(path);
+  const auto failed = measure::failed_gates(file, catalog::chips(), copies);
+  if (failed.empty()) return measure::rows_of(file);
+  for (const auto& line : failed) std::fprintf(stderr, "implausible: %s\n", line.c_str());
+  throw InputError(
+      fmt::format("{}: {} sanity gates failed, expected none; the first: {}", path, failed.size(), failed.front()));
+}
+
+std::vector<measure::Row> read_all(const std::vector<std::string>& paths, const measure::CopyRates& copies) {
   std::vector<measure::Row> rows;
   for (const auto& path : paths)
     for (const auto& file : measure::row_files(path))
-      for (auto& row : measure::read_rows(file)) rows.push_back(std::move(row));
+      for (auto& row : file.ends_with(".json") ? read_own(file, copies) : measure::read_rows(file))
+        rows.push_back(std::move(row));
   return rows;
+}
+
+void tell_disagreements(const std::vector<calibrate::Disagreement>& all) {
+  constexpr std::size_t kShown = 20;
+  if (all.empty()) return;
+  std::fprintf(stderr, "sources that disagree by more than %.0f %%: %zu shapes, the worst first\n",
+               100 * calibrate::kAgreement, all.size());
+  for (std::size_t i = 0; i < std::min(kShown, all.size()); ++i)
+    std::fprintf(stderr, "  %s %s %s: %.4g s measured here (%s), %+.0f %% elsewhere (%s, %s)\n",
+                 all[i].own.chip.c_str(), work::describe(all[i].own.op).c_str(),
+                 std::string(work::to_string(all[i].own.dtype)).c_str(), all[i].own.latency.value,
+                 all[i].own.provider.c_str(), 100 * (all[i].ratio() - 1), all[i].other.provider.c_str(),
+                 all[i].other.source.c_str());
 }
 
 void tell_quarantine(const measure::Screened& screened) {
@@ -113,14 +141,23 @@ void run(const Options& options) {
     throw InputError("calibrate: no row files (scripts/import_aiconfigurator.py writes build/rows)");
   if (options.cross_validate == !options.out.empty())
     throw InputError("calibrate: expected either --cross-validate or -o FILE");
-  const auto published = options.published.empty() ? measure::Published{} : measure::read_published(options.published);
-  auto screened = measure::screen(only(read_all(options.rows), options.only), catalog::chips());
+  auto published = options.published.empty() ? measure::Published{} : measure::read_published(options.published);
+  const auto copies = measure::copy_rates(published.rows, catalog::chips());
+  auto screened = measure::screen(only(read_all(options.rows, copies), options.only), catalog::chips());
   tell_quarantine(screened);
+  const auto preferred = calibrate::prefer_own(screened.rows, published.rows);
+  tell_disagreements(preferred.disagreements);
   if (options.cross_validate) {
-    print(report::render(cross_validation(calibrate::merge(screened.rows, catalog::chips())), options.format));
+    print(report::render(cross_validation(calibrate::merge(preferred.rows, catalog::chips())), options.format));
     return;
   }
-  const auto fitted = calibrate::fit(screened.rows, catalog::chips(), published, progress("surfaces:"));
+  if (options.is_refresh) {
+    write_file(options.out,
+               calibrate::to_json(calibrate::refresh(calibrate::default_efficiency(), preferred, catalog::chips())));
+    return;
+  }
+  published.rows.insert(published.rows.end(), preferred.ratios.begin(), preferred.ratios.end());
+  const auto fitted = calibrate::fit(preferred.rows, catalog::chips(), published, progress("surfaces:"));
   if (fitted.fitted().surfaces.empty()) throw InputError("calibrate: no row of a known chip, nothing to fit");
   write_file(options.out, calibrate::to_json(fitted));
 }
@@ -133,6 +170,7 @@ void add_calibrate(CLI::App& app) {
       app, "calibrate", "Fit efficiency surfaces to kernel timings, or test such fits on what they have not seen.",
       "  traincost calibrate build/rows --published results/published/kernels.csv -o default.json\n"
       "  traincost calibrate --cross-validate build/rows\n"
+      "  traincost calibrate --refresh results/measured/h100-sxm5-80gb -o refreshed.json\n"
       "  traincost calibrate --steps results/published/runs.csv -o step.json");
   command->add_option("ROWS", options->rows, "row files (CSV), benchmark results (JSON), or folders of them");
   command->add_option("--published", options->published,
@@ -142,6 +180,8 @@ void add_calibrate(CLI::App& app) {
   command->add_option("-o,--out", options->out, "file to write");
   command->add_flag("--cross-validate", options->cross_validate,
                     "leave out shapes, then chips; print errors beside one constant per operation and format");
+  command->add_flag("--refresh", options->is_refresh,
+                    "move the shipped surfaces to benchmark results instead of fitting all of them anew");
   command->add_option("--only", options->only, "operations to take: gemm,attention,attention_mla,moe_mlp,...")
       ->delimiter(',');
   add_format(*command, options->format);

@@ -46,13 +46,21 @@ void keep_fastest(std::map<std::string, Row>& fastest, const std::string& key, c
   if (row.latency < at->second.latency) at->second = row;
 }
 
+bool is_attention(const Row& row) { return std::holds_alternative<work::Attention>(row.op); }
+
+// What the surfaces of attention do not hold but take from ratios.
+bool is_variant(const Row& row) {
+  const auto* a = std::get_if<work::Attention>(&row.op);
+  return a != nullptr && (a->pass == work::Pass::backward || (a->d_qk == a->d_v && a->d_qk != 128));
+}
+
 double distance(const Disagreement& d) { return std::fabs(std::log(d.ratio())); }
 
 }  // namespace
 
-Preferred prefer_own(std::vector<Row> rows, const std::vector<Row>& published) {
+Preferred prefer_own(const std::vector<Row>& rows, const std::vector<Row>& published) {
   const Best modes = best_modes(rows);
-  if (modes.empty()) return {.rows = std::move(rows), .disagreements = {}};
+  if (modes.empty()) return {.rows = rows, .ratios = {}, .disagreements = {}};
   std::set<std::string> own_chips;
   for (const auto& row : rows)
     if (row.is_own) own_chips.insert(row.chip);
@@ -71,8 +79,11 @@ Preferred prefer_own(std::vector<Row> rows, const std::vector<Row>& published) {
     keep_fastest(ours, key, row);
     return true;
   };
-  for (auto& row : rows)
-    if (visit(row, true)) out.rows.push_back(std::move(row));
+  for (const auto& row : rows) {
+    if (!visit(row, true)) continue;
+    if (row.is_own && is_attention(row)) out.ratios.push_back(row);
+    if (!row.is_own || !is_variant(row)) out.rows.push_back(row);
+  }
   for (const auto& row : published) visit(row, false);
   for (const auto& [key, other] : others) {
     // Other sources' fp8 products cast their activation inside the timing.

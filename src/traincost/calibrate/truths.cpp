@@ -60,7 +60,7 @@ Truth merge_shape(const Timed* first, const Timed* last, const Figures& f) {
   const double fastest = *std::ranges::min_element(seconds);
   const auto& row = *first->row;
   return {.op = row.op,
-          .load = load(row.op, row.dtype, f, casts_inside(kind_of(row.op), row.dtype)),
+          .load = load(row.op, row.dtype, f, casts_inside(kind_of(row.op), row.dtype) && !row.is_own),
           .seconds = fastest,
           .spread = seconds.size() > 1 ? std::min(kMaxSpread, std::log(quantile(seconds, 0.5) / fastest)) : 0};
 }
