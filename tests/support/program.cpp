@@ -29,6 +29,11 @@ std::string sample_rows() {
   return text;
 }
 
+// A file of our benchmark with one product, for the example of `calibrate --refresh`.
+constexpr const char* kMeasured = R"({"context": {"chip": "h100-sxm5-80gb"}, "benchmarks": [
+  {"name": "gemm", "run_type": "iteration", "real_time": 250, "time_unit": "us", "m": 4096, "n": 4096, "k": 4096,
+   "label": "op=gemm case=gemm dtype=bf16 provider=sample mode=cold"}]})";
+
 /// Made on first use, gone when the process ends.
 struct Scratch {
   fs::path path = fs::temp_directory_path() / ("traincost_test_" + std::to_string(getpid()));
@@ -39,6 +44,8 @@ struct Scratch {
       fs::copy(fs::path(TRAINCOST_SOURCE_DIR) / name, path / name, fs::copy_options::recursive);
     fs::create_directories(path / "build/rows");
     std::ofstream(path / "build/rows/sample.csv", std::ios::binary) << sample_rows();
+    fs::create_directories(path / "results/measured/h100-sxm5-80gb");
+    std::ofstream(path / "results/measured/h100-sxm5-80gb/sample.json", std::ios::binary) << kMeasured;
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
