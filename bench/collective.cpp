@@ -44,7 +44,7 @@ std::vector<CollectiveCase> collective_cases(int gpus) {
   std::vector<CollectiveCase> all;
   for (const auto& kind : kKinds)
     for (int log2 = kLeastLog2; log2 <= kMostLog2; log2 += 2) {
-      const double bytes = static_cast<double>(std::int64_t{1} << log2);
+      const auto bytes = static_cast<double>(std::int64_t{1} << log2);
       all.push_back({.name = kind.name,
                      .op = work::Collective{.kind = kind.kind, .bytes = bytes, .gpus = static_cast<double>(gpus)},
                      .buffer_bytes = bytes});
