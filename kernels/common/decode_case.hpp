@@ -52,7 +52,8 @@ inline Shape decode_shape(const DecodeSize& s, work::Decode decode, const work::
                              .cache = cache,
                              .page_tokens = split_kv::kPageTokens,
                              .partial_results = static_cast<double>(plan.slots())};
-  return {label(s), work::flops(op), work::bytes(op)};
+  decode.kv_dtype = cache.dtype == work::Dtype::fp8_block ? work::Dtype::fp8 : cache.dtype;
+  return {label(s), work::flops(op), work::bytes(op), work::Dtype::bf16, decode};
 }
 
 /// `times` copies of `host`, one behind the other: sequences of equal contents, each with memory of its own.

@@ -158,7 +158,7 @@ Case make_bf16() {
 
 Case make_fp8() {
   const auto all = problems(true);
-  Case c{.name = "gemm_fp8", .shapes = shapes_of(all), .providers = {}, .tolerance = kFp8Tolerance};
+  Case c{.name = "gemm_fp8_tensor", .shapes = shapes_of(all), .providers = {}, .tolerance = kFp8Tolerance};
 #ifdef TRAINCOST_HAS_CUBLAS
   c.providers.push_back(library_provider<CublasLt<std::uint8_t>>("cublaslt", kHasFp8, all, vendor::why_no_cublas));
 #else

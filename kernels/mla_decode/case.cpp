@@ -6,6 +6,7 @@
 #include <kernels/mla_decode/mla_decode.hpp>
 #ifdef TRAINCOST_HAS_CUBLAS
 #include <kernels/naive_decode/cublas.hpp>
+#include <kernels/vendor/cublas.hpp>
 #endif
 
 namespace traincost::kernels {
@@ -31,6 +32,7 @@ struct MlaProblem {
 
 /// DeepSeek-V3's 128 heads, on one GPU and over eight; FlashMLA's batches and lengths; two tokens at once.
 std::vector<MlaProblem> problems(bool is_fp8) {
+  if (are_sizes_tiny()) return {{{1, 1, 128, 16, 1}, is_fp8}};
   std::vector<MlaProblem> all;
   for (const int h_q : {16, 128})
     for (const auto& [b, s_kv] : {std::pair{1, 1024}, {1, 4096}, {32, 4096}, {128, 4096}, {128, 8192}, {1, 131072}})
@@ -172,7 +174,9 @@ Case make(const std::string& name, bool is_fp8) {
          .providers = {provider<Ours>("traincost", 80, all)},
          .tolerance = is_fp8 ? kFp8Tolerance : kDecodeTolerance};
 #ifdef TRAINCOST_HAS_CUBLAS
-  if (!is_fp8) c.providers.push_back(provider<Cublas>("cublas_composition", 80, all));
+  if (!is_fp8) c.providers.push_back(library_provider<Cublas>("cublas_composition", 80, all, vendor::why_no_cublas));
+#else
+  if (!is_fp8) c.providers.push_back(missing_provider("cublas_composition", "this build has no cuBLAS"));
 #endif
   return c;
 }

@@ -1,21 +1,18 @@
 #include <kernels/naive_decode/cublas.hpp>
 
-#include <cublas_v2.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include <kernels/common/address.hpp>
 #include <kernels/common/device_buffer.hpp>
+#include <kernels/vendor/cublas.hpp>
 
 namespace traincost::kernels::naive_decode {
 namespace {
 
-void check(cublasStatus_t status) {
-  if (status != CUBLAS_STATUS_SUCCESS) throw CudaError(std::string("cublas: ") + cublasGetStatusString(status));
-}
+using vendor::check;
+using vendor::cublas;
 
 /// base + offset(sequence, head of the cache) for each product of the batch, on the device.
 template <class T, class Offset>
@@ -53,9 +50,9 @@ struct CublasComposition::State {
         probabilities_of(addresses(p, probabilities.data(), [&](int b, int h) { return query(b, h) * p.s_kv; })),
         out_of(addresses(p, p.out, [&](int b, int h) { return query(b, h) * p.d_v; })) {
     validate(p);
-    check(cublasCreate(&handle));
+    check(cublas().create(&handle), "cublasCreate");
   }
-  ~State() { cublasDestroy(handle); }
+  ~State() { cublas().destroy(handle); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
@@ -70,11 +67,12 @@ struct CublasComposition::State {
   void multiply(const Product& x) const {
     const float alpha = 1;
     const float beta = 0;
-    check(cublasGemmBatchedEx(handle, x.left_op, CUBLAS_OP_N, x.m, group, x.k, &alpha,
-                              reinterpret_cast<const void* const*>(x.left.data()), CUDA_R_16BF, x.left_stride,
-                              reinterpret_cast<const void* const*>(x.right.data()), CUDA_R_16BF, x.right_stride, &beta,
-                              reinterpret_cast<void* const*>(x.output.data()), x.output_type, x.m, p.b * p.h_kv,
-                              CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+    check(cublas().gemm_batched_ex(handle, x.left_op, CUBLAS_OP_N, x.m, group, x.k, &alpha,
+                                   reinterpret_cast<const void* const*>(x.left.data()), CUDA_R_16BF, x.left_stride,
+                                   reinterpret_cast<const void* const*>(x.right.data()), CUDA_R_16BF, x.right_stride,
+                                   &beta, reinterpret_cast<void* const*>(x.output.data()), x.output_type, x.m,
+                                   p.b * p.h_kv, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+          "cublasGemmBatchedEx");
   }
 
   Problem p;
@@ -94,7 +92,7 @@ void CublasComposition::launch(cudaStream_t stream) const {
   const State& s = *state_;
   const Problem& p = s.p;
   const int token_stride = p.h_kv * p.row;
-  check(cublasSetStream(s.handle, stream));
+  check(cublas().set_stream(s.handle, stream), "cublasSetStream");
   s.multiply({CUBLAS_OP_T, p.s_kv, p.d_qk, s.k_of, token_stride, s.q_of, p.d_qk, s.scores_of, CUDA_R_32F});
   naive_decode::launch({.b = p.b,
                         .s_q = p.s_q,

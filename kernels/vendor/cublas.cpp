@@ -30,6 +30,7 @@ Cublas load_cublas() {
   library.find(f.destroy, "cublasDestroy_v2");
   library.find(f.set_stream, "cublasSetStream_v2");
   library.find(f.gemm_ex, "cublasGemmEx");
+  library.find(f.gemm_batched_ex, "cublasGemmBatchedEx");
   return f;
 }
 

@@ -17,6 +17,11 @@ struct Cublas {
                             const void* alpha, const void* a, cudaDataType, int a_stride, const void* b, cudaDataType,
                             int b_stride, const void* beta, void* c, cudaDataType, int c_stride, cublasComputeType_t,
                             cublasGemmAlgo_t);
+  cublasStatus_t (*gemm_batched_ex)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int m, int n, int k,
+                                    const void* alpha, const void* const a[], cudaDataType, int a_stride,
+                                    const void* const b[], cudaDataType, int b_stride, const void* beta,
+                                    void* const c[], cudaDataType, int c_stride, int count, cublasComputeType_t,
+                                    cublasGemmAlgo_t);
 };
 struct CublasLt {
   decltype(cublasLtCreate)* create;

@@ -75,7 +75,7 @@ TEST_F(Simulated, EveryKernelOfOursRunsAfterItsAnswerMatched) {
 }
 
 TEST_F(Simulated, LibrariesAndHostSpinningBlockersAreListedAsSkipped) {
-  for (const char* line : {"gemm_fp8/cublaslt/fp8/tiny_m=16/hot: skipped: this build has no cuBLAS",
+  for (const char* line : {"gemm_fp8_tensor/cublaslt/fp8/tiny_m=16/hot: skipped: this build has no cuBLAS",
                            "gemm/cublas/bf16/tiny_m=16/hot: skipped: this build has no cuBLAS",
                            "copy/traincost/bf16/bytes=4096/cold: skipped: its blocking kernel spins for the host",
                            "copy/traincost/bf16/bytes=4096/graph: skipped: the executor has no CUDA graphs"})
@@ -140,7 +140,7 @@ TEST(Bench, ListsRowsWithFloorsOfAnyChipWithoutACard) {
   EXPECT_EQ(all.exit_code, 0) << all.out;
   // 2 x 8192 x 24576 x 1536 FLOP at 989.4 TFLOP/s.
   EXPECT_NE(all.out.find("      625.1"), std::string::npos);
-  for (const char* key : {"q_up_m=8192/cold", "gemm_fp8/cublaslt/fp8/",
+  for (const char* key : {"q_up_m=8192/cold", "gemm_fp8_tensor/cublaslt/fp8/",
                           "moe_gate/traincost/bf16/deepseek-v3_tokens=4096/graph", "copy/cuda_memcpy/"})
     EXPECT_NE(all.out.find(key), std::string::npos) << key;
   const auto quick =

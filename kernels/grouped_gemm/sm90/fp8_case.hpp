@@ -23,7 +23,8 @@ struct Fp8Problem {
     const double weights = static_cast<double>(num_experts) * n * k;
     constexpr double kBlock = grouped_gemm::sm90::kScaleBlock;
     return {label, units::Flops{2 * rows * n * k},
-            units::Bytes{rows * k + weights + 2 * rows * n + 4 * (rows * k / kBlock + weights / kBlock / kBlock)}};
+            units::Bytes{rows * k + weights + 2 * rows * n + 4 * (rows * k / kBlock + weights / kBlock / kBlock)},
+            work::Dtype::fp8_block};
   }
 };
 
