@@ -13,8 +13,8 @@ namespace {
 constexpr int kBadInput = 2;
 
 constexpr void (*kCommands[])(CLI::App&) = {
-    add_chips,    add_models,   add_calibrate, add_classify, add_rules, add_estimate, add_compare,
-    add_validate, add_scenario, add_budget,    add_trend,    add_rl,    add_cache,
+    add_chips,   add_models,   add_calibrate, add_classify, add_rules, add_estimate, add_search,
+    add_compare, add_validate, add_scenario,  add_budget,   add_trend, add_rl,       add_cache,
 };
 
 int fail(std::string line) {

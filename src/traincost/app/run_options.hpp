@@ -21,9 +21,21 @@ struct RunOptions {
 };
 
 void add_run_options(CLI::App& command, RunOptions& options);
+/// Parts of it: the model and the calibration; the layout under a title; prices.
+void add_model_options(CLI::App& command, RunOptions& options);
+void add_layout_options(CLI::App& command, RunOptions& options, const char* title);
 
-/// Without the chip and its cluster. Throws InputError.
-cost::Request request_of(const RunOptions& options);
+/// Without the chip and its cluster. Throws InputError. A question about one step needs no tokens.
+cost::Request request_of(const RunOptions& options, bool needs_tokens = true);
+
+/// On what it runs.
+struct MachineOptions {
+  std::string chip, chip_file, cluster, cluster_file;
+};
+void add_machine_options(CLI::App& command, MachineOptions& options);
+/// A cluster alone names its chip; a chip alone is joined as it is usually sold. Throws InputError.
+catalog::Chip chip_of(const MachineOptions& options);
+catalog::Cluster cluster_of(const MachineOptions& options, const catalog::Chip& chip);
 
 /// The catalogue's, or those of the files given in their place.
 std::vector<catalog::Price> prices_of(const RunOptions& options);

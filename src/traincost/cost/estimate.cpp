@@ -88,29 +88,17 @@ struct Choice {
   std::string basis;
 };
 
-Settled settled_by(const Request& r, const Layout& base) {
-  Settled settled{.tensor_par = r.tensor_par,
-                  .pipeline_par = r.pipeline_par,
-                  .context_par = r.context_par,
-                  .expert_par = r.expert_par,
-                  .micro_batch = r.micro_batch,
-                  .interleave = r.interleave,
-                  .schedule = r.schedule,
-                  .recompute = r.recompute,
-                  .sharding = r.sharding,
-                  .dtype = base.dtype};
-  if (!has_parallelism(r)) return settled;
-  // Who names one kind of parallelism has the others in mind.
-  settled.tensor_par = base.tensor_par;
-  settled.pipeline_par = base.pipeline_par;
-  settled.context_par = base.context_par;
-  settled.expert_par = base.expert_par;
-  return settled;
-}
-
 Choice searched(const Request& r, const Layout& base, const calibrate::ChipEfficiency& efficiency) {
   const Job job = job_of(r, base);
-  Space space = layout_space(job, {base.gpus}, settled_by(r, base));
+  Settled settled = settled_by(r);
+  settled.dtype = base.dtype;
+  if (has_parallelism(r)) {  // who names one kind of parallelism has the others in mind
+    settled.tensor_par = base.tensor_par;
+    settled.pipeline_par = base.pipeline_par;
+    settled.context_par = base.context_par;
+    settled.expert_par = base.expert_par;
+  }
+  Space space = layout_space(job, {base.gpus}, settled);
   auto best = fastest(space, job, efficiency);
   space.whole_micro_batches = false;
   if (!best) best = fastest(space, job, efficiency);
@@ -164,6 +152,25 @@ Job published_job(const catalog::Model& model, const catalog::Chip& chip, const 
   const auto layout = gpus > 0 ? published_layout(model, gpus) : std::nullopt;
   if (!layout) throw InputError(fmt::format("model {}: no published layout", model.id));
   return {.model = model, .chip = chip, .cluster = cluster, .layout = *layout, .stack = stack_for(model, *layout)};
+}
+
+Settled settled_by(const Request& r) {
+  return {.tensor_par = r.tensor_par,
+          .pipeline_par = r.pipeline_par,
+          .context_par = r.context_par,
+          .expert_par = r.expert_par,
+          .micro_batch = r.micro_batch,
+          .interleave = r.interleave,
+          .schedule = r.schedule,
+          .recompute = r.recompute,
+          .sharding = r.sharding,
+          .dtype = r.dtype};
+}
+
+Job job_to_search(const Request& r) {
+  Layout layout{.gpus = r.gpus, .seq_len = seq_len_of(r)};
+  layout.global_batch = global_batch_of(r, layout.seq_len);
+  return job_of(r, layout);
 }
 
 Estimate estimate(const Request& request, const calibrate::Efficiency& efficiency,

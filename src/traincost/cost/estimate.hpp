@@ -7,6 +7,7 @@
 #include <traincost/catalog/price.hpp>
 #include <traincost/cost/job.hpp>
 #include <traincost/cost/run_budget.hpp>
+#include <traincost/cost/space.hpp>
 #include <traincost/cost/step.hpp>
 
 namespace traincost::cost {
@@ -25,6 +26,10 @@ struct Request {
   std::optional<work::Dtype> dtype;
   std::optional<double> usd_per_gpu_hour;
 };
+
+/// What the request leaves no choice in, and the run that a search is about; of its layout, batch and sequence are set.
+Settled settled_by(const Request& request);
+Job job_to_search(const Request& request);
 
 /// The answer, with all that it rests on.
 struct Estimate {
