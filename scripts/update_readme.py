@@ -28,6 +28,9 @@ CHIPS = [
     "ascend-910c",
 ]
 SHOWN_DIFFERENCES = 2  # per chip
+SEARCH = ["--model", "deepseek-v3", "--cluster", "hgx-h800", "--gpus", "2048", "--batch", "15360", "--seq", "4096"]
+PARALLELISM = ["tensor_par", "pipeline_par", "context_par", "expert_par", "data_par", "micro_batch"]
+SHOWN_LAYOUTS = 8  # of the front
 
 
 def table(header: list[str], rows: list[list[str]], numbers_from: int = 1) -> str:
@@ -150,6 +153,37 @@ def trace(validation: dict) -> str:
     return table(["kernels", "measured, ms", "predicted, ms", "difference, %"], rows)
 
 
+def search(found: dict) -> str:
+    rows = [
+        [
+            *(f"{layout[key]:,.0f}" for key in PARALLELISM),
+            layout["schedule"] + (f" x{layout['interleave']:.0f}" if layout["interleave"] > 1 else ""),
+            layout["recompute"],
+            layout["sharding"],
+            layout["dtype"],
+            f"{layout['step_seconds']:.2f}",
+            f"{layout['memory_bytes'] / 1e9:.0f}",
+        ]
+        for layout in found["front"][:SHOWN_LAYOUTS]
+    ]
+    header = ["TP", "PP", "CP", "EP", "DP", "micro-batch"]
+    header += ["schedule", "recompute", "sharding", "format", "step, s", "GB"]
+    summary = found["summary"]
+    counts = [f"{summary[key]:,.0f}" for key in ("evaluated", "feasible", "pruned")]
+    note = f"{counts[0]} layouts evaluated, {counts[1]} of them fit; {counts[2]} more pruned by their memory."
+    return table(header, rows, numbers_from=0) + "\n\n" + note
+
+
+def ablation(steps: list[dict]) -> str:
+    rows = []
+    for step in steps:
+        ratio = step["against_previous"]
+        figures = [f"{step['active_params'] / 1e9:.1f}", f"{step['step_seconds']:.2f}"]
+        rows.append([step["change"], *figures, f"{ratio:.2f}" if ratio else "", step["layout"]])
+    header = ["", "active parameters, B", "step, s", "x the line before", "fastest layout that fits"]
+    return table(header, rows)
+
+
 def cross_validation(path: Path) -> str:
     """A line for each test, operation and format over all chips; the chips stand in results/calibration/README.md."""
     groups: dict[tuple[str, str, str], list[dict]] = {}
@@ -211,6 +245,8 @@ def sections(path: Path, with_slow: bool) -> dict[str, str]:
         "deepseek": deepseek(estimate),
         "compare": compare(comparison),
         "differences": differences(comparison),
+        "search": search(program(path, "search", *SEARCH)),
+        "ablation": ablation(program(path, "ablate", "--model", "deepseek-v3")["ablation"]),
         "runs": errors(program(path, "validate", "--runs", "results/published/runs.csv")),
         "kernels": errors(program(path, "validate", "--kernels", "results/published/kernels.csv")),
         "trace": trace(program(path, "validate", "--trace", "results/published/deepseek_v3_trace.csv")),

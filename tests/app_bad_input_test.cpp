@@ -56,6 +56,22 @@ TEST(BadInput, ARunThatCannotBeIsRefused) {
   expect_refused("compare --model deepseek-v3 --gpus 2048 --chips h800,nosuch", {"unknown chip 'nosuch'"});
 }
 
+TEST(BadInput, ASearchThatCannotBeIsRefused) {
+  const std::string search = "search --model llama-3-8b --batch 64 --seq 2048 --cluster hgx-h100 --gpus ";
+  expect_refused(search + "8,x", {"--gpus", "8,x", "whole numbers"});
+  expect_refused(search + "0", {"--gpus"});
+  expect_refused(search + "8 --objective speed", {"--objective", "speed", "energy"});
+  expect_refused(search + "8 --space all", {"--space", "executions"});
+  expect_refused("search --model llama-3-8b --gpus 8", {"--chip", "--cluster"});
+  expect_refused("search --model deepseek-v3 --batch 64 --seq 4096 --cluster hgx-h800 --gpus 8", {"fits into memory"});
+  expect_refused(search + "8 --state " + scratch_file("broken.json", "{"),
+                 {"broken.json", "not the state of a search"});
+  ASSERT_EQ(run(search + "8 --state other.json").exit_code, 0);
+  expect_refused(search + "16 --state other.json", {"state belongs to another search"});
+  expect_refused("ablate --model nosuch", {"unknown model"});
+  expect_refused("ablate --model llama-1-7b", {"--chip"});
+}
+
 TEST(BadInput, ACatalogueFileIsCheckedKeyByKey) {
   const std::string chip =
       "id = \"x\"\nname = \"X\"\nvendor = \"V\"\narch = \"A\"\nsource = \"s\"\nconfirmed = \"yes\"\n";

@@ -16,6 +16,7 @@ void add_models(CLI::App& app);
 void add_calibrate(CLI::App& app);
 void add_estimate(CLI::App& app);
 void add_search(CLI::App& app);
+void add_ablate(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_validate(CLI::App& app);
 void add_classify(CLI::App& app);

@@ -13,7 +13,7 @@ namespace {
 constexpr int kBadInput = 2;
 
 constexpr void (*kCommands[])(CLI::App&) = {
-    add_chips,   add_models,   add_calibrate, add_classify, add_rules, add_estimate, add_search,
+    add_chips,   add_models,   add_calibrate, add_classify, add_rules, add_estimate, add_search, add_ablate,
     add_compare, add_validate, add_scenario,  add_budget,   add_trend, add_rl,       add_cache,
 };
 

@@ -166,6 +166,15 @@ Timing ChipEfficiency::time(const work::Op& asked, Dtype dtype) const {
   return timing(*surfaces_, op, kind_of(op), dtype, 1, 0);
 }
 
+std::string ChipEfficiency::source(const work::Op& asked, Dtype dtype) const {
+  const work::Op op = timed_form(asked);
+  const Kind kind = kind_of(op);
+  const auto& b = surfaces_->bound[static_cast<std::size_t>(kind)][static_cast<std::size_t>(surface_dtype(op, dtype))];
+  if (b.surface == nullptr || b.surface->shapes == 0) return "data sheet";
+  return fmt::format("{} {} of {}, {} shapes", to_string(kind), work::to_string(b.surface->dtype), b.surface->chip,
+                     b.surface->shapes);
+}
+
 ChipEfficiency Efficiency::on(const catalog::Chip& chip) const {
   auto s = std::make_shared<ChipEfficiency::Surfaces>();
   s->fitted = fitted_;

@@ -32,6 +32,9 @@ class ChipEfficiency {
   /// Throws InputError when the chip lacks the data-sheet figure that the operation needs.
   [[nodiscard]] Timing time(const work::Op& op, work::Dtype dtype) const;
 
+  /// Which timings stand behind `time`: "gemm fp8_block of h100-sxm5-80gb, 815 shapes".
+  [[nodiscard]] std::string source(const work::Op& op, work::Dtype dtype) const;
+
   struct Surfaces;
   explicit ChipEfficiency(std::shared_ptr<const Surfaces> surfaces) : surfaces_(std::move(surfaces)) {}
 

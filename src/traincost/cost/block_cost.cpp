@@ -59,6 +59,7 @@ class PartsPricer {
   [[nodiscard]] BlockParts layer(bool has_experts) const;
   [[nodiscard]] BlockParts embedding() const { return parts(embedding_block(job_, constants_)); }
   [[nodiscard]] BlockParts head() const;
+  [[nodiscard]] PricedKernel price(const Kernel& kernel) const;
 
  private:
   [[nodiscard]] double throttle(const Kernel& kernel) const;
@@ -84,12 +85,16 @@ double PartsPricer::throttle(const Kernel& kernel) const {
   return 1 + shortage_ * (is_short ? constants_.throttle_fp8 : constants_.throttle);
 }
 
+PricedKernel PartsPricer::price(const Kernel& kernel) const {
+  const auto timing = efficiency_.time(kernel.op, kernel.dtype);
+  return {.seconds = timing.seconds * (kernel.slowdown * slowdown_ * throttle(kernel)), .timing = timing};
+}
+
 Tally PartsPricer::tally(const std::vector<Kernel>& kernels) const {
   Tally result;
   for (const auto& kernel : kernels) {
-    const auto timing = efficiency_.time(kernel.op, kernel.dtype);
+    const auto [seconds, timing] = price(kernel);
     const auto role = static_cast<std::size_t>(kernel.role);
-    const Seconds seconds = timing.seconds * (kernel.slowdown * slowdown_ * throttle(kernel));
     result.by_role[role] += seconds;
     if (timing.origin != Origin::measured) result.transfer_error[role] += seconds.value * timing.log_sigma;
     result.origin[role] = std::max(result.origin[role], timing.origin);
@@ -250,6 +255,14 @@ void BlockCost::add(const BlockCost& other, double times) {
         &BlockCost::context_backward, &BlockCost::expert_forward, &BlockCost::expert_backward,
         &BlockCost::gather_forward, &BlockCost::gather_backward, &BlockCost::host_forward, &BlockCost::host_backward})
     this->*seconds += other.*seconds * times;
+}
+
+std::vector<PricedKernel> price_kernels(const Pricing& pricing, const std::vector<Kernel>& kernels) {
+  const PartsPricer pricer(pricing);
+  std::vector<PricedKernel> priced;
+  priced.reserve(kernels.size());
+  for (const auto& kernel : kernels) priced.push_back(pricer.price(kernel));
+  return priced;
 }
 
 BlockCost layer_cost(const Pricing& pricing, bool has_experts) {

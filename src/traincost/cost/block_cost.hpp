@@ -19,6 +19,13 @@ struct Tally {
   void add(const Tally& other, double times = 1);
 };
 
+/// A kernel's time within a step, and alone.
+struct PricedKernel {
+  units::Seconds seconds;
+  calibrate::Timing timing;
+};
+std::vector<PricedKernel> price_kernels(const Pricing& pricing, const std::vector<Kernel>& kernels);
+
 /// The four passes of a block, and the communication that belongs to each.
 struct BlockCost {
   Tally forward, recomputed, input_grad, weight_grad;

@@ -89,7 +89,8 @@ struct Choice {
 };
 
 Choice searched(const Request& r, const Layout& base, const calibrate::ChipEfficiency& efficiency) {
-  const Job job = job_of(r, base);
+  Job job = job_of(r, base);
+  job.stack.overlaps_expert_par = false;  // as job_of says of the layouts found: DualPipe alone hides the all-to-all
   Settled settled = settled_by(r);
   settled.dtype = base.dtype;
   if (has_parallelism(r)) {  // who names one kind of parallelism has the others in mind

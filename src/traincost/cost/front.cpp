@@ -22,7 +22,7 @@ bool Front::beats(const Found& a, const Found& b) const {
   const auto third = objective_ == Objective::energy ? &Found::energy_kwh : &Found::usd;
   if (a.seconds > b.seconds || a.memory_bytes > b.memory_bytes || a.*third > b.*third) return false;
   const bool is_equal = a.seconds == b.seconds && a.memory_bytes == b.memory_bytes && a.*third == b.*third;
-  return !is_equal || a.index < b.index;
+  return !is_equal || a.index <= b.index;
 }
 
 void Front::offer_to_pareto(const Found& found) {
@@ -43,6 +43,7 @@ void Front::offer_to_best(const Found& found) {
            std::tuple(value(b, objective_), b.memory_bytes, b.index);
   };
   if (best_.size() == keep_ && (keep_ == 0 || !is_better(found, best_.back()))) return;
+  if (std::any_of(best_.begin(), best_.end(), [&](const Found& f) { return f.index == found.index; })) return;
   best_.insert(std::upper_bound(best_.begin(), best_.end(), found, is_better), found);
   if (best_.size() > keep_) best_.pop_back();
 }
