@@ -4,9 +4,9 @@
 scripts/compare_calculon.py ~/calculon                      GPT-3 175B on 64 A100, one sequence: 27,360 executions
 scripts/compare_calculon.py ~/calculon --gpus 512 --batch 512
 
-Calculon (arXiv 2311.08105 describes it) needs Python's psutil. Both run on one core. Their spaces differ: traincost's
-holds every execution of Calculon's and more (schedules, ZeRO levels, shares of recompute), and it prices a step
-otherwise, so only the rates compare.
+Calculon needs Python's numpy, pandas and psutil. Both run on one core. Their spaces differ: traincost's holds every
+execution of Calculon's and more (schedules, ZeRO levels, shares of recompute), and it prices a step otherwise, so only
+the rates compare.
 """
 
 import argparse
@@ -32,7 +32,8 @@ def calculon(options: argparse.Namespace) -> dict:
     if not program.exists():
         sys.exit(f"{checkout}: no Calculon checkout, bin/calculon is missing")
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(program), "llm-optimal-execution", "-c", "1", str(checkout / options.model_file)]
+        command = [sys.executable, str(program), "llm-optimal-execution", "-n", "-c", "1"]
+        command += [str(checkout / options.model_file)]
         command += [str(options.gpus), str(options.batch), "float16", str(checkout / options.system_file)]
         command.append(f"{folder}/best.json")
         environment = {"PYTHONPATH": str(checkout), "PATH": "/usr/bin:/bin"}

@@ -85,7 +85,8 @@ TEST(Search, TheSpaceHoldsCalculonsExecutions) {
   EXPECT_EQ(executions, 27360u);
 }
 
-SearchState found(const Space& space, const Job& j, SearchOptions options, std::optional<SearchState> from = {}) {
+SearchState found(const Space& space, const Job& j, const SearchOptions& options,
+                  std::optional<SearchState> from = {}) {
   const auto efficiency = calibrate::default_efficiency().on(j.chip);
   return search(space, j, efficiency, {.usd_per_gpu_second = {2.0 / 3600}}, options, std::move(from));
 }

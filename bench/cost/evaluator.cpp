@@ -21,7 +21,7 @@ Job job(const char* model, const char* chip, double batch, double seq_len) {
 Job gpt3() { return job("gpt-3-175b", "a100-sxm4-80gb", 1, 2048); }
 Job deepseek() { return job("deepseek-v3", "h800-sxm5-80gb", 15360, 4096); }
 
-void one_step(benchmark::State& state, Job j) {
+void one_step(benchmark::State& state, const Job& j) {
   const auto efficiency = calibrate::default_efficiency().on(j.chip);
   for (auto _ : state) benchmark::DoNotOptimize(step(j, efficiency));
   state.SetItemsProcessed(state.iterations());
