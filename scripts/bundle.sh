@@ -32,7 +32,7 @@ cp -r scripts/slurm "$folder/scripts/"
 mkdir -p "$folder/results/published"
 cp results/published/kernels.csv "$folder/results/published/"
 cp LICENSE NOTICE "$folder/"
-git rev-parse --short=12 HEAD >"$folder/COMMIT"
+(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown) >"$folder/COMMIT"
 
 # What is missing outside the bundle, and what CUDA library would be, is found here and not on the card's machine.
 for file in "$folder"/bin/traincost "$folder"/bin/traincost_bench "$folder"/lib/*; do

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include <kernels/attention/attention.hpp>
 
@@ -40,7 +41,7 @@ struct Query {
   /// softmax of the scores, [keys].
   [[nodiscard]] Vector probabilities() const {
     Vector p;
-    double largest = -INFINITY, sum = 0;
+    double largest = -std::numeric_limits<double>::infinity(), sum = 0;
     for (int j = 0; j < keys(); ++j) {
       p.push_back(dot(q(), k(j), t.shape.d_qk) * double{t.shape.sm_scale()});
       largest = std::fmax(largest, p.back());
