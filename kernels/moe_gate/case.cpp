@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include <traincost/work/moe.hpp>
@@ -16,6 +17,7 @@ namespace {
 struct GateProblem {
   std::string label;
   moe_gate::Shape gate;
+  float zipf = 0;  // logits fall by zipf ln(1 + expert): shares of a softmax as 1 / rank^zipf
 
   [[nodiscard]] Shape shape() const {
     const work::MoeGate op{static_cast<double>(gate.tokens), static_cast<double>(gate.num_experts),
@@ -37,15 +39,24 @@ moe_gate::Shape gate_of(const catalog::Model& model, int tokens) {
 std::vector<GateProblem> problems() {
   std::vector<GateProblem> all;
   for (const auto& model : moe_models())
-    for (const int tokens : token_counts()) all.push_back({label(model, tokens), gate_of(model, tokens)});
+    for (const int tokens : token_counts()) {
+      all.push_back({label(model, tokens), gate_of(model, tokens)});
+      all.push_back({label(model, tokens) + " zipf=1", gate_of(model, tokens), 1});
+    }
   return all;
+}
+
+std::vector<float> random_logits(const GateProblem& p) {
+  const auto num_experts = static_cast<std::size_t>(p.gate.num_experts);
+  auto logits = random_floats(static_cast<std::size_t>(p.gate.tokens) * num_experts, -4, 4, 1);
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    logits[i] -= p.zipf * std::log(1 + static_cast<float>(i % num_experts));
+  return logits;
 }
 
 struct Inputs {
   explicit Inputs(const GateProblem& problem)
-      : gate(problem.gate),
-        logits(random_floats(static_cast<std::size_t>(gate.tokens * gate.num_experts), -4, 4, 1)),
-        device_logits(logits) {}
+      : gate(problem.gate), logits(random_logits(problem)), device_logits(logits) {}
 
   moe_gate::Shape gate;
   std::vector<float> logits;

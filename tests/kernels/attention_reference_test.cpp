@@ -63,7 +63,7 @@ TEST(AttentionReference, EqualKeysAverageTheValues) {
   Problem p({.b = 1, .s = 8, .h_q = 1, .h_kv = 1, .d_qk = 8, .d_v = 8, .is_causal = false});
   std::ranges::fill(p.k, __float2bfloat16(0.25F));
   double mean = 0;
-  for (int j = 0; j < 8; ++j) mean += double{__bfloat162float(p.v[8 * j])} / 8;
+  for (std::size_t j = 0; j < 8; ++j) mean += double{__bfloat162float(p.v[8 * j])} / 8;
   EXPECT_NEAR(reference_out(p.tensors(), 0, 0, 2)[0], mean, 1e-12);
 }
 
