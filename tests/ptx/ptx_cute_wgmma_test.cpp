@@ -116,14 +116,14 @@ std::uint64_t place(std::byte* image, std::byte* base, float (*value)(int, int),
 template <class T>
 std::vector<std::uint32_t> fragments(int first_k) {
   constexpr int kPer = 4 / sizeof(T);
-  std::vector<std::uint32_t> out(128 * 4);
+  std::vector<std::uint32_t> out(std::size_t{128} * 4);
   const typename Format<T>::ALayout layout;
   for (int t = 0; t < 128; ++t) {
     for (int v = 0; v < 4 * kPer; ++v) {
       const int index = static_cast<int>(layout(t, v));
       const T element = static_cast<T>(a_value(index % kRows, first_k + index / kRows));
-      std::memcpy(reinterpret_cast<std::byte*>(&out[static_cast<std::size_t>(t * 4)]) + v * static_cast<int>(sizeof(T)),
-                  &element, sizeof(T));
+      const std::size_t at = std::size_t{4} * t * sizeof(out[0]) + v * sizeof(T);
+      std::memcpy(reinterpret_cast<std::byte*>(out.data()) + at, &element, sizeof(T));
     }
   }
   return out;
@@ -156,7 +156,7 @@ void expect_product(bool a_in_registers) {
   const auto x = fragments<T>(first_a);
   void* image_at = device(image.data(), image.size());
   void* fragments_at = device(x.data(), x.size() * 4);
-  void* out = memory().allocate(kRows * kColumns * 4);
+  void* out = memory().allocate(std::size_t{kRows} * kColumns * 4);
   std::array<void*, 5> arguments{&image_at, &fragments_at, &a, &b, &out};
   launch(module.program("k"), {.grid = {}, .block = {128, 1, 1}}, arguments.data());
   const auto* d = static_cast<const float*>(out);
