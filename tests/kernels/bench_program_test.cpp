@@ -75,10 +75,13 @@ TEST_F(Simulated, EveryKernelOfOursRunsAfterItsAnswerMatched) {
 }
 
 TEST_F(Simulated, LibrariesAndHostSpinningBlockersAreListedAsSkipped) {
-  for (const char* line : {"gemm_fp8_tensor/cublaslt/fp8/tiny_m=16/hot: skipped: this build has no cuBLAS",
-                           "gemm/cublas/bf16/tiny_m=16/hot: skipped: this build has no cuBLAS",
-                           "copy/traincost/bf16/bytes=4096/cold: skipped: its blocking kernel spins for the host",
-                           "copy/traincost/bf16/bytes=4096/graph: skipped: the executor has no CUDA graphs"})
+  for (const char* line :
+       {"gemm_fp8_tensor/cublaslt/fp8/tiny_m=16/hot: skipped: this build has no cuBLAS",
+        "gemm/cublas/bf16/tiny_m=16/hot: skipped: this build has no cuBLAS",
+        "attention/cudnn/bf16/tiny_s=32/hot: skipped: this build has no cuDNN",
+        "gqa_decode/cudnn/bf16/b=1_s_q=2_s_kv=128_h_q=8_h_kv=2/hot: skipped: this build has no cuDNN",
+        "copy/traincost/bf16/bytes=4096/cold: skipped: its blocking kernel spins for the host",
+        "copy/traincost/bf16/bytes=4096/graph: skipped: the executor has no CUDA graphs"})
     EXPECT_NE(first.out.find(line), std::string::npos) << line;
 }
 
@@ -147,6 +150,22 @@ TEST(Bench, ListsRowsWithFloorsOfAnyChipWithoutACard) {
       run(std::string(TRAINCOST_BENCH) + " --list --quick --chip h800-sxm5-80gb --filter '^gemm/.*/cold'");
   EXPECT_EQ(count(quick.out, "\n"), 2 + 3 * 3U) << quick.out;
   EXPECT_EQ(run(std::string(TRAINCOST_BENCH) + " --list --chip h1000").exit_code, 2);
+}
+
+TEST(Bench, ListsCudnnWithTheReasonWhyItIsSkipped) {
+  const auto listed = run(std::string(TRAINCOST_BENCH) + " --list --chip h800-sxm5-80gb --filter /cudnn/").out;
+  std::size_t attending = 0;
+  for (const auto& c : kernels::cases())
+    for (const auto& provider : c.providers) {
+      if (provider.name != "cudnn") continue;
+      ++attending;
+      const auto why = provider.why_not();
+      const auto at = listed.find(c.name + "/cudnn/");
+      ASSERT_NE(at, std::string::npos) << c.name;
+      const auto line = listed.substr(at, listed.find('\n', at) - at);
+      EXPECT_EQ(line.find("skipped: " + why) != std::string::npos, !why.empty()) << line;
+    }
+  EXPECT_EQ(attending, 3U) << "attention, its backward pass, gqa_decode";
 }
 
 }  // namespace
