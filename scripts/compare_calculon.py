@@ -86,7 +86,9 @@ def main() -> int:
     for name, row in rows.items():
         rate = row["evaluated"] / row["seconds"]
         step = f"{row['step']:.4f}" if row["step"] else "none"
-        print(f"{name:24}{row['evaluated']:12,.0f}{row['feasible']:12,.0f}{row['seconds']:10.2f}{rate:14,.0f}{step:>14}")
+        print(
+            f"{name:24}{row['evaluated']:12,.0f}{row['feasible']:12,.0f}{row['seconds']:10.2f}{rate:14,.0f}{step:>14}"
+        )
     return 0
 
 
