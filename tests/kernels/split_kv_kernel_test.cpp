@@ -87,7 +87,8 @@ TEST(SplitKvReference, KeepsTheSmsOfTwoCardsBusy) {
       pages_of_all += own;
     }
     EXPECT_EQ(pages_of_all, 128 * 64);
-    EXPECT_LE(static_cast<double>(most) / (static_cast<double>(pages_of_all) / (sm_count / 2)), 1.04) << sm_count;
+    const double fair = static_cast<double>(pages_of_all) / (sm_count / 2.0);
+    EXPECT_LE(static_cast<double>(most) / fair, 1.04) << sm_count;
   }
 }
 
@@ -109,7 +110,7 @@ TEST_P(Schedules, CombineEqualsTheReference) {
       const DevicePlan device(lengths, 7, 1, 1);
       Partial x = draw(max_slots(7), rows, d_v);
       x.lse[0] = -kInf;  // a piece without a visible token
-      for (int slot = host.slot_begin[3]; slot < host.slot_begin[4]; ++slot) x.lse[slot * rows] = -kInf;
+      for (int slot = host.slot_begin[3]; slot < host.slot_begin[4]; ++slot) x.lse[std::size_t(slot) * rows] = -kInf;
       const DeviceBuffer<float> partial_out(x.out), partial_lse(x.lse);
       std::vector<__nv_bfloat16> want(lengths.size() * rows * d_v, __float2bfloat16(-77));
       std::vector<float> want_lse(lengths.size() * rows, -77);
