@@ -149,25 +149,25 @@ std::string time_left(std::size_t done, std::size_t all, units::Seconds spent) {
 }
 
 Summary run(const std::vector<Job>& jobs, Journal& journal, const Settings& settings) {
-  std::vector<const Job*> todo;
+  std::vector<const Job*> pending;
   Summary skipped;
   for (const auto& job : jobs) {
     if (journal.finished().contains(key(job))) continue;
     if (job.skip.empty())
-      todo.push_back(&job);
+      pending.push_back(&job);
     else
       ++skipped.skipped, settings.tell(fmt::format("{}: skipped: {}", key(job), job.skip));
   }
   const auto start = settings.now();
   benchmark::ClearRegisteredBenchmarks();
-  for (const Job* job : todo)
+  for (const Job* job : pending)
     benchmark::RegisterBenchmark(key(*job).c_str(),
                                  [=, &settings](benchmark::State& state) { body(state, *job, settings, start); })
         ->UseManualTime()
         ->Iterations(1)
         ->Unit(benchmark::kMicrosecond);
-  RowReporter reporter(journal, settings, todo.size(), start);
-  if (!todo.empty()) benchmark::RunSpecifiedBenchmarks(&reporter);
+  RowReporter reporter(journal, settings, pending.size(), start);
+  if (!pending.empty()) benchmark::RunSpecifiedBenchmarks(&reporter);
   benchmark::ClearRegisteredBenchmarks();
   reporter.summary.skipped = skipped.skipped;
   return reporter.summary;

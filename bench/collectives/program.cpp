@@ -74,8 +74,8 @@ void run_all(const Options& options, const Place& place) {
                    {"gpus", fmt::format("{}", place.ranks)},
                    {"gpus_per_host", fmt::format("{}", gpus_of_host())}},
                   {"chip", "commit", "gpus"});
-  const auto todo = unfinished(choose(jobs(chip, communicator, place.ranks), {.filter = options.filter}), journal);
-  run(todo, journal,
+  const auto pending = unfinished(choose(jobs(chip, communicator, place.ranks), {.filter = options.filter}), journal);
+  run(pending, journal,
       {.rule = {.time_limit = {options.limit_s}},
        .budget = {},
        .now = now,
