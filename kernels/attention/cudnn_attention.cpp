@@ -9,8 +9,17 @@ using vendor::input, vendor::output, vendor::Layout, vendor::Tensor;
 
 enum Name : std::int64_t { kQ = 1, kK, kV, kOut, kLse, kGradOut, kGradQ, kGradK, kGradV };
 
-Layout layout(const Shape& s, std::int64_t heads, std::int64_t d) { return vendor::bshd(s.b, s.s, heads, d); }
-Layout lse_layout(const Shape& s) { return {{s.b, s.h_q, s.s, 1}, {std::int64_t{s.h_q} * s.s, s.s, 1, 1}}; }
+Layout layout(const Shape& s, std::int64_t heads, std::int64_t d) {
+  return vendor::bshd(s.b, s.max_seqlen_q, heads, d);
+}
+/// [h_q, total_q]
+Layout lse_layout(const Shape& s) { return {{s.b, s.h_q, s.max_seqlen_q, 1}, {s.max_seqlen_q, s.total_q, 1, 1}}; }
+
+void require_equal_lengths(const Shape& s) {
+  require(s.total_q == s.b * s.max_seqlen_q, "cuDNN attention", "total_q", s.total_q, "b times max_seqlen_q");
+  require(s.total_k == s.total_q, "cuDNN attention", "total_k", s.total_k, "total_q");
+  require(s.max_seqlen_k == s.max_seqlen_q, "cuDNN attention", "max_seqlen_k", s.max_seqlen_k, "max_seqlen_q");
+}
 
 struct Inputs {
   Tensor q, k, v;
@@ -56,6 +65,7 @@ struct CudnnAttention::Plan {
 
 CudnnAttention::CudnnAttention(const Shape& shape, Direction direction) {
   validate(shape);
+  require_equal_lengths(shape);
   const auto add = direction == Direction::forward ? add_forward : add_backward;
   plan_ = std::make_unique<Plan>(
       Plan{.graph = vendor::CudnnGraph([&](fe::graph::Graph& graph) { add(graph, shape); }), .direction = direction});
