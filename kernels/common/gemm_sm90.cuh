@@ -7,6 +7,7 @@
 
 #include <kernels/common/address.hpp>
 #include <kernels/common/ptx_sm90.cuh>
+#include <kernels/common/store_sm90.cuh>
 #include <kernels/common/vec8.cuh>
 #include <kernels/common/wgmma.cuh>
 
@@ -15,6 +16,7 @@
 /// says which tiles there are; everything here is about one cluster.
 namespace traincost::kernels::gemm_sm90 {
 
+using kernels::Output, kernels::kStagingBytes;
 using ptx::E4m3;
 using ptx::Order;
 
@@ -30,8 +32,6 @@ constexpr int kConsumers = 256;   // threads
 constexpr int kThreads = kConsumers + 128;
 constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;  // 128 * 40 + 256 * 232 = 384 * 168
 constexpr int kMostShared = 227 << 10;
-constexpr int kStagingBytes = 2048;  // of a warp: 16 rows of 64 bf16
-constexpr int kStagingColumns = 64;
 constexpr int kBarrierBytes = 256;
 constexpr int kZeroBarrier = 1;  // of the block's named barriers
 
@@ -289,48 +289,13 @@ __device__ __forceinline__ void consume_scaled(const Shared<S>& shared, Turn<S::
   }
 }
 
-/// A tile's place in the output: rows and columns that exist from here on.
-template <class T>
-struct Output {
-  T* data;
-  std::int64_t stride;  // elements
-  int rows, columns;
-};
-
 /// bf16 rows by way of shared memory, so that a warp writes whole lines. Columns: a multiple of 8.
 template <class S>
 __device__ __forceinline__ void store(const Shared<S>& shared, const Accumulator<S>& acc,
                                       const Output<__nv_bfloat16>& out) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = static_cast<int>(threadIdx.x) / 32;
-  const std::uint32_t staging = shared.staging + warp * kStagingBytes;
-  // 16-byte chunk of a row of 128 bytes; the exclusive or spreads rows over all banks.
-  const auto at = [staging](int row, int chunk) { return staging + row * 128 + (chunk ^ (row % 8)) * 16; };
-#pragma unroll
-  for (int first = 0; first < S::kBlockN; first += kStagingColumns) {
-    if (first >= out.columns) break;
-#pragma unroll
-    for (int chunk = 0; chunk < kStagingColumns / 8; chunk += 2) {
-      const float* c = acc.c + (first / 8 + chunk) * 4;
-      const std::uint32_t r[4] = {pack_bf16(c[0], c[1]), pack_bf16(c[2], c[3]), pack_bf16(c[4], c[5]),
-                                  pack_bf16(c[6], c[7])};
-      ptx::stmatrix_x4(at(lane % 16, chunk + lane / 16), r);
-    }
-    __syncwarp();
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int row = i * 4 + lane / 8;
-      const int column = first + lane % 8 * 8;
-      uint4 v;
-      asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
-                   : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-                   : "r"(at(row, lane % 8))
-                   : "memory");
-      if (warp * 16 + row < out.rows && column < out.columns)
-        *reinterpret_cast<uint4*>(out.data + row_offset(warp * 16 + row, out.stride) + column) = v;
-    }
-    __syncwarp();
-  }
+  store_rows<S::kBlockN>(shared.staging + warp * kStagingBytes, acc.c,
+                         {out.data + row_offset(warp * 16, out.stride), out.stride, out.rows - warp * 16, out.columns});
 }
 
 /// fp32, added to what is there or not. Columns: a multiple of 2.

@@ -65,6 +65,14 @@ __device__ __forceinline__ void mbarrier_wait_cluster(std::uint32_t barrier, std
 /// Ordinary writes to shared memory become visible to bulk copies and wgmma.
 __device__ __forceinline__ void fence_proxy_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
+/// `bytes` that lie together, a multiple of 16, to be counted by the mbarrier.
+__device__ __forceinline__ void cp_async_bulk(std::uint32_t shared, const void* global, std::uint32_t bytes,
+                                              std::uint32_t barrier) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared),
+               "l"(__cvta_generic_to_global(global)), "r"(bytes), "r"(barrier)
+               : "memory");
+}
+
 /// The box at column x, row y of a tensor; outside of it: zeros. The mbarrier counts the bytes of the whole box.
 __device__ __forceinline__ void cp_async_bulk_tensor_2d(std::uint32_t shared, const CUtensorMap* map, int x, int y,
                                                         std::uint32_t barrier) {
@@ -114,6 +122,22 @@ __device__ __forceinline__ void stmatrix_x4(std::uint32_t shared, const std::uin
 template <int kBarrier, int kThreads>
 __device__ __forceinline__ void barrier_sync() {
   asm volatile("barrier.sync.aligned %0, %1;" ::"n"(kBarrier), "n"(kThreads) : "memory");
+}
+
+/// The same with a barrier that is chosen at run time.
+__device__ __forceinline__ void barrier_sync(std::uint32_t barrier, std::uint32_t threads) {
+  asm volatile("barrier.sync.aligned %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+/// Counts as having come, without waiting.
+__device__ __forceinline__ void barrier_arrive(std::uint32_t barrier, std::uint32_t threads) {
+  asm volatile("barrier.arrive.aligned %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+
+/// Four floats that lie together, each added atomically.
+__device__ __forceinline__ void red_add_v4(float* to, float a, float b, float c, float d) {
+  asm volatile("red.relaxed.gpu.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)), "f"(a),
+               "f"(b), "f"(c), "f"(d)
+               : "memory");
 }
 
 /// One lane of the warp.
