@@ -46,6 +46,7 @@ struct Provider {
   std::function<Instance(std::size_t shape)> prepare;  // by index into the case's shapes
   std::string code_path = "sm_80 and later";           // which of its kernels
   std::function<std::string()> why_not = {};           // why it cannot run here at all; "" if it can
+  bool is_one_architecture = false;                    // sm_90a: later cards do not run it
 };
 
 struct Case {

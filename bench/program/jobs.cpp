@@ -19,9 +19,10 @@ std::string why_skipped(const kernels::Provider& provider, measure::Mode mode, B
   if (provider.why_not)
     if (auto why = provider.why_not(); !why.empty()) return why;
   if (backend == nullptr) return "";
-  if (backend->compute_capability() < provider.min_compute_capability)
-    return fmt::format("needs compute capability {}.{}", provider.min_compute_capability / 10,
-                       provider.min_compute_capability % 10);
+  const int wanted = provider.min_compute_capability;
+  const int has = backend->compute_capability();
+  if (has < wanted || (provider.is_one_architecture && has != wanted))
+    return fmt::format("needs compute capability {}.{}", wanted / 10, wanted % 10);
   return backend->why_no_mode(mode);
 }
 

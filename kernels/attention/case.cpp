@@ -3,6 +3,7 @@
 #include <traincost/catalog/model.hpp>
 
 #include <kernels/attention/attention.hpp>
+#include <kernels/attention/sm90/attention_sm90.hpp>
 #include <kernels/common/case_of.hpp>
 #include <kernels/common/deviation.hpp>
 #include <kernels/common/device_buffer.hpp>
@@ -190,6 +191,12 @@ class Backward : public Buffers {
   DeviceElements grad_q_, grad_k_, grad_v_;
 };
 
+class ForwardSm90 : public Forward {
+ public:
+  using Forward::Forward;
+  void launch(cudaStream_t stream) const { attention::sm90::launch_forward(device(), outputs(), stream); }
+};
+
 #ifdef TRAINCOST_HAS_CUDNN
 using attention::CudnnAttention;
 
@@ -227,6 +234,8 @@ constexpr Tolerance kTolerance{.absolute = 1e-3, .relative = 0x1p-5, .cosine = 1
 Case make(const std::string& name, Heads heads, work::Pass pass) {
   const auto all = problems(heads, pass);
   Case c{.name = name, .shapes = shapes_of(all), .providers = {}, .tolerance = kTolerance};
+  if (heads != Heads::others && pass == work::Pass::forward)
+    c.providers.push_back(sm90_provider<ForwardSm90>("traincost_sm90", all));
 #ifdef TRAINCOST_HAS_CUDNN
   c.providers.push_back(pass == work::Pass::forward
                             ? library_provider<CudnnForward>("cudnn", 80, all, vendor::why_no_cudnn)

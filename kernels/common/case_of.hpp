@@ -22,6 +22,15 @@ Provider provider(std::string name, int min_compute_capability, const std::vecto
           }};
 }
 
+/// The same on Hopper's own instructions.
+template <class State, class Problem>
+Provider sm90_provider(std::string name, const std::vector<Problem>& problems) {
+  auto found = provider<State>(std::move(name), 90, problems);
+  found.code_path = "sm_90a";
+  found.is_one_architecture = true;
+  return found;
+}
+
 /// The same of a vendor's library, which may not be there.
 template <class State, class Problem>
 Provider library_provider(std::string name, int min_compute_capability, const std::vector<Problem>& problems,

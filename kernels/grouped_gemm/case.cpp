@@ -204,10 +204,11 @@ constexpr Tolerance kTolerance{.absolute = 1e-3, .relative = 0x1p-7, .cosine = 1
 template <class Pass>
 Case make(const std::string& name, bool is_weight_gradient) {
   const auto all = problems(is_weight_gradient);
-  Case c{.name = name,
-         .shapes = shapes_of(all),
-         .providers = {provider<Ours<Pass>>("traincost", 80, all), provider<OursSm90<Pass>>("traincost_sm90", 90, all)},
-         .tolerance = kTolerance};
+  Case c{
+      .name = name,
+      .shapes = shapes_of(all),
+      .providers = {provider<Ours<Pass>>("traincost", 80, all), sm90_provider<OursSm90<Pass>>("traincost_sm90", all)},
+      .tolerance = kTolerance};
 #ifdef TRAINCOST_HAS_CUBLAS
   c.providers.push_back(library_provider<Cublas<Pass>>("cublas_loop", 80, all, vendor::why_no_cublas));
 #else

@@ -21,6 +21,7 @@ TEST_P(Cases, OurProviderAgreesWithTheReference) {
   const Case& c = cases().at(GetParam());
   const std::size_t shape = smallest(c);
   SCOPED_TRACE(c.name + ", " + c.shapes[shape].label);
+  if (c.providers.front().min_compute_capability > 80) GTEST_SKIP() << "the executor runs sm_80 here";
   if (c.providers.front().why_not) GTEST_SKIP() << c.providers.front().why_not();
   ptx::Options options;
   options.counters = false;

@@ -108,7 +108,7 @@ inline Case fp8_case(std::string name, const std::vector<Fp8Problem>& problems) 
   // kept (DeepSeek-V3, arXiv 2412.19437, section 3.5.2).
   return {.name = std::move(name),
           .shapes = shapes_of(problems),
-          .providers = {provider<OursFp8>("traincost", 90, problems)},
+          .providers = {sm90_provider<OursFp8>("traincost", problems)},
           .tolerance = {.absolute = 1e-3, .relative = 0x1p-6, .cosine = 1e-4}};
 }
 
