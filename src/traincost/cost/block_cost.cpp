@@ -42,6 +42,15 @@ double tensor_exposed(const Job& job, const Constants& constants) {
   return job.stack.overlaps_tensor_par ? constants.tensor_exposed : 1;
 }
 
+// Share of the gradients' collectives that is left against the forward's. The reduce-scatter of the input gradient, or
+// the whole all-reduce, runs beside the weight gradient's product; the gather of the output gradient cannot.
+double tensor_grad_exposed(const Job& job, const Constants& constants) {
+  if (job.layout.tensor_overlap != TensorOverlap::by_stack || job.stack.overlaps_tensor_par ||
+      !job.stack.hides_tensor_grad)
+    return 1;
+  return job.layout.sequence_par ? (1 + constants.tensor_exposed) / 2 : constants.tensor_exposed;
+}
+
 // Prices what is the same whatever is recomputed and however parameters are sharded.
 class PartsPricer {
  public:
@@ -108,6 +117,7 @@ BlockParts PartsPricer::parts(const Block& block) const {
           .replayed = tally(block.recomputed),
           .input_grad = tally(block.input_grad),
           .weight_grad = tally(block.weight_grad),
+          .tail = tally(block.tail),
           .small_launches_forward = block.small_launches_forward,
           .small_launches_backward = block.small_launches_backward};
 }
@@ -162,6 +172,7 @@ void PartsPricer::add_expert_exchange(BlockParts& parts) const {
 BlockParts PartsPricer::layer(bool has_experts) const {
   BlockParts result = parts(layer_block(job_, has_experts, constants_));
   result.tensor = tensor_collectives(has_experts);
+  result.tensor_grad = result.tensor * tensor_grad_exposed(job_, constants_);
   result.context_gather = context_gather();
   if (has_experts) add_expert_exchange(result);
   result.parameters = layer_parameters(job_, has_experts);
@@ -171,12 +182,6 @@ BlockParts PartsPricer::layer(bool has_experts) const {
 BlockParts PartsPricer::head() const {
   BlockParts result = parts(head_block(job_, constants_));
   result.can_replay = false;
-  return result;
-}
-
-Tally scaled(const Tally& tally, double times) {
-  Tally result;
-  result.add(tally, times);
   return result;
 }
 
@@ -194,8 +199,9 @@ void add_parameter_gathering(const Pricing& pricing, const BlockParts& parts, Bl
            units::min(communication, compute) * pricing.constants.data_exposed;
   };
   cost.gather_forward = exposed(gather, cost.forward.total());
+  const Seconds backward = cost.recomputed.total() + cost.input_grad.total() + cost.weight_grad.total();
   cost.gather_backward =
-      exposed(gather + scatter, cost.recomputed.total() + cost.input_grad.total() + cost.weight_grad.total());
+      job.stack.prefetches_backward ? exposed(gather + scatter, backward) : gather + exposed(scatter, backward);
 }
 
 void add_host(const Pricing& pricing, const BlockParts& parts, BlockCost& cost) {
@@ -217,13 +223,16 @@ BlockCost block_cost(const Pricing& pricing, const BlockParts& parts) {
                  .input_grad = parts.input_grad,
                  .weight_grad = parts.weight_grad,
                  .tensor_forward = parts.tensor,
-                 .tensor_backward = parts.tensor * (1 + full),
+                 .tensor_backward = parts.tensor_grad + parts.tensor * full,
                  .context_forward = parts.context_gather,
                  .context_backward = parts.context_gather * 2,
                  .expert_forward = parts.expert_forward,
                  .expert_backward = parts.expert_backward + parts.expert_forward * full};
-  if (parts.can_replay && l.recompute != Recompute::none)
-    cost.recomputed = scaled(l.recompute == Recompute::full ? parts.forward : parts.replayed, l.recompute_share);
+  if (parts.can_replay && l.recompute == Recompute::full) {
+    cost.recomputed.add(parts.forward, l.recompute_share);
+    cost.recomputed.add(parts.tail, -l.recompute_share);
+  }
+  if (parts.can_replay && l.recompute == Recompute::selective) cost.recomputed.add(parts.replayed, l.recompute_share);
   add_host(pricing, parts, cost);
   add_parameter_gathering(pricing, parts, cost);
   return cost;

@@ -41,8 +41,9 @@ struct BlockCost {
 /// A block before it is known what is recomputed and how parameters are sharded.
 struct BlockParts {
   Tally forward, replayed /* under selective recompute */, input_grad, weight_grad;
+  Tally tail;  // the part of forward that full recompute leaves out
   double small_launches_forward = 0, small_launches_backward = 0;
-  units::Seconds tensor;  // collectives of a forward, exposed part
+  units::Seconds tensor, tensor_grad;  // collectives of a forward and of its gradients, exposed part
   units::Seconds context_gather;
   units::Seconds expert_forward, expert_backward;
   LocalParameters parameters;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <iterator>
+#include <variant>
 
 namespace traincost::cost {
 namespace {
@@ -14,6 +17,7 @@ constexpr double kActivationBytes = 2;  // bf16 or fp16
 // DeepSeek's trace (results/published/deepseek_v3_trace.csv) has 212 launches per layer, forward and backward, of which
 // this file lists 92: the rest are the index arithmetic of routing, dispatch and combine.
 constexpr double kRoutingLaunches = 120;
+constexpr double kAccumulationBytes = 6;     // per weight and micro-batch
 constexpr double kTileRows = 128;            // of a grouped product
 constexpr double kLogitBytes = 4;            // the loss is computed in fp32
 constexpr Dtype kUnquantised = Dtype::bf16;  // router, embedding and head stay out of fp8 recipes
@@ -30,10 +34,11 @@ class Builder {
     gemm(role, job_.layout.dtype, m, n, k, replayed);
   }
   void gemm(Role role, Dtype dtype, double m, double n, double k, bool replayed) {
+    if (is_fp8(dtype)) casts(m, n, k);
     add_forward({.op = work::Gemm{m, n, k}, .dtype = dtype, .role = role}, replayed);
     block_.input_grad.push_back({.op = work::Gemm{m, k, n}, .dtype = dtype, .role = role});
     block_.weight_grad.push_back({.op = work::Gemm{n, k, m}, .dtype = dtype, .role = role});
-    if (is_fp8(dtype)) casts(m, n, k);
+    accumulate(role, n * k);
   }
 
   // Traffic of a memory-bound kernel in bytes, forward and backward.
@@ -68,11 +73,20 @@ class Builder {
   void grouped_gemm(double rows, double groups, double n, double k) {
     const Dtype dtype = job_.layout.dtype;
     const double padded = rows + groups * kTileRows / 2;
+    if (is_fp8(dtype)) casts(rows, n, k);
     add_forward({.op = work::Gemm{padded, n, k}, .dtype = dtype, .role = Role::experts}, false);
     block_.input_grad.push_back({.op = work::Gemm{padded, k, n}, .dtype = dtype, .role = Role::experts});
     block_.weight_grad.push_back(
         {.op = work::Gemm{groups * n, k, padded / groups}, .dtype = dtype, .role = Role::experts});
-    if (is_fp8(dtype)) casts(rows, n, k);
+    accumulate(Role::experts, groups * n * k);
+  }
+
+  // A micro-batch's weight gradients join the sum of those before: read and written in fp32 by the product itself
+  // (Megatron, DeepSeek's trace: fp8_dptp128c_acc) instead of written once in two bytes, or by a kernel over three
+  // two-byte tensors. Sharded gradients (ZeRO-3, FSDP) leave the GPU as they are made.
+  void accumulate(Role role, double parameters) {
+    if (job_.layout.sharding == Sharding::zero3) return;
+    block_.weight_grad.push_back({.op = work::Stream{kAccumulationBytes * parameters}, .role = role});
   }
 
   // Launches of small kernels that the lists leave out.
@@ -81,8 +95,18 @@ class Builder {
     block_.small_launches_backward += backward;
   }
 
+  // Nobody saves what the last product and those after it give.
+  void end_in_product() {
+    if (!job_.stack.stops_recompute_early) return;
+    const auto last = std::find_if(block_.forward.rbegin(), block_.forward.rend(),
+                                   [](const Kernel& k) { return std::holds_alternative<work::Gemm>(k.op); });
+    if (last != block_.forward.rend()) block_.tail.assign(std::prev(last.base()), block_.forward.end());
+  }
+
   Block finish() {
-    if (job_.layout.recompute == Recompute::full) block_.recomputed = block_.forward;
+    if (job_.layout.recompute == Recompute::full)
+      block_.recomputed.assign(block_.forward.begin(),
+                               block_.forward.end() - static_cast<std::ptrdiff_t>(block_.tail.size()));
     for (auto& kernel : block_.recomputed) kernel.slowdown *= job_.layout.recompute_share;
     return std::move(block_);
   }
@@ -267,6 +291,7 @@ Block layer_block(const Job& job, bool has_experts, const Constants& constants) 
   else
     add_mlp(b, job, micro_batch_tokens(job.layout), job.model.ffn / job.layout.tensor_par);
   add_residual(b, job);
+  if (!has_experts) b.end_in_product();
   return b.finish();
 }
 
@@ -274,6 +299,7 @@ Block embedding_block(const Job& job, const Constants& constants) {
   Builder b(job, constants);
   const double bytes = micro_batch_tokens(job.layout) * job.model.hidden * kActivationBytes;
   b.elementwise(2 * bytes, 3 * bytes, false);
+  b.accumulate(Role::elementwise, job.model.vocab / job.layout.tensor_par * job.model.hidden);
   return b.finish();
 }
 

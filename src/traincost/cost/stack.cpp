@@ -35,13 +35,19 @@ void apply_framework(Stack& s, std::string_view text) {
   // recipes of NeMo and Megatron-Bridge ask, as did the runs that Megatron-Core's README of 2024 lists.
   s.overlaps_tensor_par =
       contains(text, "NeMo") || contains(text, "Megatron-Bridge") || (is_megatron_core && s.year <= 2024);
+  // Megatron-LM 3 (2022; Korthikanti et al., section 4.2.2).
+  s.hides_tensor_grad = is_megatron_core || (contains(text, "Megatron-LM") && s.year >= 2022);
   s.overlaps_data_par = is_megatron_core || is_fsdp || contains(text, "HAI-LLM") || contains(text, "in-house");
+  // Composer's FSDPConfig asks for BACKWARD_POST: a gather waits for the gradients of the layer above.
+  s.prefetches_backward = !contains(text, "Composer");
   s.overlaps_pipeline = is_megatron_core || contains(text, "HAI-LLM");
   // PyTorch FSDP stacks used FlashAttention 2 kernels; cuDNN and FlashAttention 3 came with Transformer Engine 2024.
   if (!is_megatron_core && !contains(text, "HAI-LLM")) s.attention = Stack::Attention::flash2;
-  // Its configurations of those years set attn_impl: triton, a FlashAttention 1 kernel.
-  if (contains(text, "llm-foundry")) s.attention = Stack::Attention::flash1;
+  // Its configurations of those years set attn_impl: triton.
+  if (contains(text, "llm-foundry")) s.attention = Stack::Attention::triton;
   if (is_fsdp) s.elementwise = Stack::Elementwise::eager;
+  // torch.utils.checkpoint without re-entrance, which FSDP's wrappers use (PyTorch 2.1: set_checkpoint_early_stop).
+  s.stops_recompute_early = is_fsdp;
   s.shards_sequence =
       is_megatron_core || (contains(text, "Megatron-LM") && s.year >= 2023) || contains(text, "MegaScale");
   // Megatron-Core's flexible dispatcher sends a token once per node (2025); its recipes hide the exchange behind the
@@ -71,6 +77,7 @@ void apply_features(Stack& s, std::string_view f) {
 constexpr double kFlash1OnAmpere = 2.25;  // fwd+bwd on A100, width 128: FlashAttention 2 / 1
 constexpr double kFlash2OnHopper = 1.8;   // fwd on H100, width 128: FlashAttention 3 / 2
 constexpr double kFlash1ToFlash2 = 1.77;  // fwd+bwd on H100, width 64
+constexpr double kTritonToFlash2 = 1.8;   // geometric mean of 1.3 and 2.5 (arXiv 2307.08691, section 4.1)
 
 }  // namespace
 
@@ -79,6 +86,8 @@ double attention_slowdown(Stack::Attention attention, std::string_view arch) {
   switch (attention) {
     case Stack::Attention::flash1:
       return is_ampere ? kFlash1OnAmpere : kFlash1ToFlash2 * kFlash2OnHopper;
+    case Stack::Attention::triton:
+      return kTritonToFlash2 * (is_ampere ? 1 : kFlash2OnHopper);
     case Stack::Attention::flash2:
       return is_ampere ? 1 : kFlash2OnHopper;
     case Stack::Attention::newest:

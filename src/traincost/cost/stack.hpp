@@ -7,7 +7,8 @@ namespace traincost::cost {
 /// What the training software does, as far as it changes the time of a step. Defaults: a current, well-tuned stack.
 struct Stack {
   enum class Attention {
-    flash1 /* 2022-23, and Triton's */,
+    flash1 /* 2022-23 */,
+    triton /* FlashAttention 1 in Triton */,
     flash2 /* 2023 */,
     newest /* FlashAttention 3, cuDNN 9 */
   };
@@ -16,7 +17,9 @@ struct Stack {
   int year = 2025;  // decides attention kernels and host overhead
   Attention attention = Attention::newest;
   bool overlaps_tensor_par = true;   // collectives of tensor parallelism behind the matrix products
+  bool hides_tensor_grad = true;     // the input gradient's collective behind the weight gradient's product
   bool overlaps_data_par = true;     // gradient reduction and parameter gathering behind the backward and forward
+  bool prefetches_backward = true;   // sharded parameters gathered before the backward of the layer above has ended
   bool overlaps_pipeline = true;     // send and receive behind the other chunk's compute
   bool overlaps_expert_par = false;  // all-to-all behind another micro-batch
   bool dedups_expert_par = false;    // a token crosses the network once per node, not once per expert
@@ -24,6 +27,7 @@ struct Stack {
   bool shards_sequence = true;       // norms and residuals over the tensor-parallel group (Korthikanti et al., 2022)
   bool scales_fp8_by_block = false;  // DeepSeek's recipe; else one scale a tensor
   bool fuses_cross_entropy = false;
+  bool stops_recompute_early = false;  // a recomputed layer ends at its last saved tensor, before the projection down
   bool has_parallel_block = false;  // attention and feed-forward side by side: half the tensor-parallel collectives
 };
 
