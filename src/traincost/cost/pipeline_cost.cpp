@@ -75,9 +75,12 @@ PipelineSums pipeline_sums(const PipelinePlan& plan, const BlockTable& blocks, c
     sums.kernels = (sums.kernels + sum(mirror, blocks, &BlockTimes::kernels)) * 0.5;
   }
   sums.kernels *= plan.shape.micro_batches;
+  const bool puts_off_weights =
+      plan.shape.schedule == Schedule::zero_bubble || plan.shape.schedule == Schedule::dual_pipe;
   for (auto c = static_cast<std::size_t>(load.stage); c < plan.chunks.kind_of_chunk.size(); c += plan.shape.stages) {
     const auto& chunk = times[plan.chunks.kind_of_chunk[c]];
-    sums.last_backward += chunk.input_grad + chunk.weight_grad;
+    sums.last_backward += chunk.weight_grad;
+    if (!puts_off_weights) sums.last_backward += chunk.input_grad;
   }
   return sums;
 }
