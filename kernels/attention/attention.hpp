@@ -65,7 +65,7 @@ struct Backward {
 };
 
 inline void validate(const Shape& s) {
-  require(s.b >= 1, "attention", "b", s.b, "1 or more");
+  require(s.b >= 1 && s.b <= 65535, "attention", "b", s.b, "1..65535");  // a dimension of grids
   require(s.total_q >= 0, "attention", "total_q", s.total_q, "0 or more");
   require(s.total_k >= 0, "attention", "total_k", s.total_k, "0 or more");
   require(s.max_seqlen_q <= s.total_q, "attention", "max_seqlen_q", s.max_seqlen_q, "total_q or less");
@@ -83,6 +83,9 @@ inline void validate_own(const Shape& s) {
   require(s.d_v == 128, "attention", "d_v", s.d_v, "128");
   require(has_own_kernel(s), "attention", "d_qk", s.d_qk, "128 or 192");
 }
+
+/// Kernels of our own, from sm_80 on.
+void launch_forward(const Tensors& tensors, const Outputs& outputs, cudaStream_t stream);
 
 /// One row of an output, in fp64 from the inputs on the host: all rows would take the CPU hours. i and j count from the
 /// beginning of sequence n.

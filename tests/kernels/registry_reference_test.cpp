@@ -13,7 +13,8 @@ TEST(Registry, EveryCaseHasShapesWithWorkAndOurOwnProvider) {
     EXPECT_TRUE(names.insert(c.name).second) << c.name;
     ASSERT_FALSE(c.providers.empty()) << c.name;
     // Only libraries attend and multiply with one scale per tensor; all else has a kernel of ours first.
-    const bool has_only_libraries = c.name == "gemm_fp8_tensor" || c.name.find("attention") != std::string::npos;
+    const bool has_only_libraries =
+        c.name == "gemm_fp8_tensor" || c.name.starts_with("attention") || c.name.ends_with("attention_backward");
     EXPECT_EQ(c.providers.front().name.starts_with("traincost"), !has_only_libraries) << c.name;
     EXPECT_GE(c.shapes.size(), 10U) << c.name;
     std::set<std::string> labels;
@@ -36,6 +37,10 @@ TEST(Registry, EveryCaseHasShapesWithWorkAndOurOwnProvider) {
                            "mla_decode",
                            "mla_decode_fp8",
                            "gqa_decode",
+                           "mla_attention",
+                           "mla_attention_backward",
+                           "gqa_attention",
+                           "gqa_attention_backward",
                            "kv_cache_append",
                            "rope",
                            "copy",
