@@ -375,15 +375,7 @@ void launch(const Params& params, cudaStream_t stream) {
     params.is_fp8 ? start<16, true>(params, stream) : start<16, false>(params, stream);
   else
     params.is_fp8 ? start<64, true>(params, stream) : start<64, false>(params, stream);
-  split_kv::launch({.b = params.b,
-                    .rows = rows,
-                    .d_v = kLatent,
-                    .plan = params.plan,
-                    .partial_out = params.partial_out,
-                    .partial_lse = params.partial_lse,
-                    .out = params.out,
-                    .lse = params.lse},
-                   stream);
+  combine(params, stream);
 }
 
 }  // namespace traincost::kernels::mla_decode

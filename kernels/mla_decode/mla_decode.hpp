@@ -65,6 +65,19 @@ inline void validate(const Params& p) {
 
 void launch(const Params& params, cudaStream_t stream);
 
+/// Merges the partial results.
+inline void combine(const Params& p, cudaStream_t stream) {
+  split_kv::launch({.b = p.b,
+                    .rows = p.s_q * p.h_q,
+                    .d_v = kLatent,
+                    .plan = p.plan,
+                    .partial_out = p.partial_out,
+                    .partial_lse = p.partial_lse,
+                    .out = p.out,
+                    .lse = p.lse},
+                   stream);
+}
+
 /// The obvious loops in fp64; the plan is not used.
 void reference(const Params& params);
 
