@@ -2,7 +2,7 @@
 """What the machine code of the Hopper kernels allows: for each main loop tensor-core cycles, bytes of shared memory and
 issue slots of one tile, and the fraction of peak that the largest of them leaves. A bound, not a timing.
 
-    scripts/sass_bounds.py            compares with the table in kernels/grouped_gemm/sm90/README.md
+    scripts/sass_bounds.py            compares with the tables in the kernels' README.md
     scripts/sass_bounds.py --write    writes it anew
 
 The method, one multiprocessor (figures of the H100: NVIDIA H100 Tensor Core GPU Architecture, 2022):
@@ -14,6 +14,10 @@ The method, one multiprocessor (figures of the H100: NVIDIA H100 Tensor Core GPU
 A step (128 bytes along the reduction) takes the largest; a tile takes its steps and, on top, the instructions outside
 of the main loop. Columns of the last pair of tiles that the matrix does not have count as lost. Neither L2 (what a step
 asks of it is given), memory, latencies, the clock under load nor the last wave of tiles are in it.
+
+mla_decode: a step is a pair of tiles of 64 tokens, a tile the 64 pages of a sequence of 4096 tokens. The warpgroups run
+loops of their own; operands in registers are not read from shared memory. The third brings the tiles, by one thread
+(bf16) or by all (fp8).
 """
 
 import argparse
@@ -23,14 +27,15 @@ import re
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from check_ptxas import ROOT, demangle, run
 
-README = ROOT / "kernels" / "grouped_gemm" / "sm90" / "README.md"
 BEGIN, END = "<!-- begin:bounds -->\n", "<!-- end:bounds -->\n"
 SKIPPED = 77  # for ctest
-LEAST = {"fp8 forward": 0.80}  # what the design must allow
+# What the designs must allow.
+LEAST = {"fp8 forward": 0.80, "bf16 cache, 128 heads": 0.75, "fp8 cache, 128 heads": 0.75}
 
 ROWS = 128  # of a tile
 CLUSTER = 2  # blocks, whose tiles lie side by side and share the rows of the first operand
@@ -49,6 +54,16 @@ CASES = (
     ("fp8 input gradient", "grouped_gemm/sm90/fp8.cu", r"fp8_rows_kernel", 7168, 4096, 1, 4 * ROWS),
     ("fp8 weight gradient", "grouped_gemm/sm90/fp8.cu", r"fp8_weight_gradient", 7168, 4096, 1, 4 * (ROWS + 192)),
 )
+
+# Decoding: name, pattern of the kernel's name.
+DECODE_SOURCE = "mla_decode/sm90/mla_decode.cu"
+DECODE_CASES = (
+    ("bf16 cache, 128 heads", r"mla_decode_kernel<false>"),
+    ("fp8 cache, 128 heads", r"mla_decode_kernel<true>"),
+)
+KEY_DIM, LATENT, TOKENS, SEQUENCE = 576, 512, 64, 4096
+# Products of a warpgroup for a pair of tiles: the scores of one, half of the outputs of both. Columns: how many.
+PAIR_PRODUCTS = Counter({TOKENS: KEY_DIM // 16, LATENT // 2: 2 * TOKENS // 16})
 
 INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(.*?);")
 LABEL = re.compile(r"^(\.L_\S+):")
@@ -124,22 +139,78 @@ def bound(code, labels, columns, depth, element_bytes, scale_bytes):
     }
 
 
-def measure(nvcc, nvdisasm):
-    rows, texts = [], {}
+def widths_of(loop):
+    return Counter(int(match[1]) for text in loop if (match := PRODUCT.search(text)))
+
+
+def count(loop, pattern):
+    return sum(re.search(pattern, text) is not None for text in loop)
+
+
+def shared_reads(loop):
+    """Bytes that the products of a loop read: 64 x 32 of the first operand, unless it lies in registers."""
+    in_registers = count(loop, r"GMMA\S* R\d+, R\d+, gdesc")
+    widths = widths_of(loop)
+    return 32 * (sum(n * times for n, times in widths.items()) + 64 * (widths.total() - in_registers))
+
+
+def decode_bound(code, labels):
+    found = [code[begin:end] for begin, end in loops(code, labels)]
+    scoring = [loop for loop in found if widths_of(loop) == PAIR_PRODUCTS][:2]
+    others = [loop for loop in found if not widths_of(loop)]
+    expanding = [loop for loop in others if count(loop, "PRMT") > TOKENS // 2]
+    if expanding:  # fp8: a tile is two runs of the inner loop
+        bringing = len(expanding[0]) + len(expanding[1])
+    else:  # bf16: a copy for each 64 columns
+        bringing = next(len(loop) for loop in others if count(loop, "UTMALDG") == KEY_DIM // 64)
+    tensor = sum(n * times for loop in scoring for n, times in widths_of(loop).items()) // 2
+    # A warp stores or loads 512 bytes by STSM and 128 by others.
+    small = sum(4 * 512 * count(loop, r"\bSTSM") + 4 * 128 * count(loop, r"\b(LDS|STS)\b") for loop in scoring)
+    tile_bytes = TOKENS * KEY_DIM * 2
+    shared_bytes = sum(map(shared_reads, scoring)) + 2 * tile_bytes + small
+    issue = sum(map(len, scoring)) + 2 * bringing
+    alone = max(tensor / 2 + len(loop) for loop in scoring)
+    cycles = max(tensor, shared_bytes / SHARED_BYTES_PER_CYCLE, issue, alone)
+    consumers = code[code.index(next(t for t in code if "TRY_ALLOC" in t)) :]
+    steps = SEQUENCE // (2 * TOKENS)
+    outside = len(consumers) - sum(map(len, scoring))
+    return {
+        "tile": f"64 x {SEQUENCE}",
+        "steps": steps,
+        "tensor cycles": steps * tensor,
+        "shared KiB": round(steps * shared_bytes / 1024),
+        "shared cycles": round(steps * shared_bytes / SHARED_BYTES_PER_CYCLE),
+        "issue slots": steps * issue,
+        "outside": outside,
+        "L2 bytes/cycle": f"{2 * (TOKENS * 656 if expanding else tile_bytes) / cycles:.0f}",
+        "bound": f"{steps * tensor / (steps * cycles + outside):.2f}",
+    }
+
+
+def disassembled(nvcc, nvdisasm, source):
     with tempfile.TemporaryDirectory() as folder:
-        for _, source, *_ in CASES:
-            if source in texts:
-                continue
-            cubin = Path(folder) / "kernel.cubin"
-            run([nvcc, "-std=c++20", "-O3", "-arch=sm_90a", f"-I{ROOT}", f"-I{ROOT}/src", "-cubin",
-                 ROOT / "kernels" / source, "-o", cubin])  # fmt: skip
-            found = list(functions(run([nvdisasm, "-c", cubin])))
-            names = demangle([name for name, _, _ in found])
-            texts[source] = [(names[name], code, labels) for name, code, labels in found]
-    for label, source, pattern, columns, depth, element_bytes, scale_bytes in CASES:
-        name, code, labels = next(f for f in texts[source] if re.search(pattern, f[0]))
-        rows.append({"pass": label} | bound(code, labels, columns, depth, element_bytes, scale_bytes))
-    return rows
+        cubin = Path(folder) / "kernel.cubin"
+        run([nvcc, "-std=c++20", "-O3", "-arch=sm_90a", f"-I{ROOT}", f"-I{ROOT}/src", "-cubin",
+             ROOT / "kernels" / source, "-o", cubin])  # fmt: skip
+        found = list(functions(run([nvdisasm, "-c", cubin])))
+    names = demangle([name for name, _, _ in found])
+    return [(names[name], code, labels) for name, code, labels in found]
+
+
+def measure(nvcc, nvdisasm):
+    """README -> rows of its table."""
+    texts = {source: disassembled(nvcc, nvdisasm, source) for source in {c[1] for c in CASES} | {DECODE_SOURCE}}
+
+    def kernel(source, pattern):
+        _, code, labels = next(f for f in texts[source] if re.search(pattern, f[0]))
+        return code, labels
+
+    products = [
+        {"pass": label} | bound(*kernel(source, pattern), columns, depth, element_bytes, scale_bytes)
+        for label, source, pattern, columns, depth, element_bytes, scale_bytes in CASES
+    ]
+    decode = [{"cache": label} | decode_bound(*kernel(DECODE_SOURCE, pattern)) for label, pattern in DECODE_CASES]
+    return {"grouped_gemm": products, "mla_decode": decode}
 
 
 def markdown(rows):
@@ -159,21 +230,32 @@ def main():
         print("nvdisasm not found (pip install nvidia-cuda-nvdisasm): the table is not checked")
         return SKIPPED
     release = re.search(r"V(\d+\.\d+\.\d+)", run([arguments.nvcc, "--version"]))[1]
-    rows = measure(arguments.nvcc, arguments.nvdisasm)
-    table = f"{markdown(rows)}\nnvcc {release}\n"
-    print(table)
-    for row in rows:
-        if float(row["bound"]) < LEAST.get(row["pass"], 0):
-            print(f"{row['pass']}: bound {row['bound']}, expected {LEAST[row['pass']]} or more")
-            return 1
-    text = README.read_text()
+    problems = 0
+    for kernel, rows in measure(arguments.nvcc, arguments.nvdisasm).items():
+        table = f"{markdown(rows)}\nnvcc {release}\n"
+        print(table)
+        problems += judge(rows)
+        problems += compare(ROOT / "kernels" / kernel / "sm90" / "README.md", table, release, arguments.write)
+    return 1 if problems else 0
+
+
+def judge(rows):
+    short = [row for row in rows if float(row["bound"]) < LEAST.get(next(iter(row.values())), 0)]
+    for row in short:
+        label = next(iter(row.values()))
+        print(f"{label}: bound {row['bound']}, expected {LEAST[label]} or more")
+    return len(short)
+
+
+def compare(readme, table, release, writes):
+    text = readme.read_text()
     begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    if arguments.write:
-        README.write_text(text[:begin] + table + text[end:])
+    if writes:
+        readme.write_text(text[:begin] + table + text[end:])
     elif f"nvcc {release}\n" not in text[begin:end]:
-        print(f"the table of {README} is of another release of nvcc: not compared")
+        print(f"the table of {readme} is of another release of nvcc: not compared")
     elif text[begin:end] != table:
-        print(f"{README} holds another table (scripts/sass_bounds.py --write)")
+        print(f"{readme} holds another table (scripts/sass_bounds.py --write)")
         return 1
     return 0
 

@@ -4,6 +4,7 @@
 #include <kernels/common/device.hpp>
 #include <kernels/kv_cache/kv_cache.hpp>
 #include <kernels/mla_decode/mla_decode.hpp>
+#include <kernels/mla_decode/sm90/mla_decode_sm90.hpp>
 #ifdef TRAINCOST_HAS_CUBLAS
 #include <kernels/naive_decode/cublas.hpp>
 #include <kernels/vendor/cublas.hpp>
@@ -116,12 +117,22 @@ class Buffers {
   DeviceBuffer<float> lse_;
 };
 
+struct Sm80 {
+  static constexpr auto launch = mla_decode::launch;
+  static constexpr auto num_parts = mla_decode::num_parts;
+};
+struct Sm90 {
+  static constexpr auto launch = sm90::launch;
+  static constexpr auto num_parts = sm90::num_parts;
+};
+
+template <class Kernel>
 class Ours : public Buffers {
  public:
   explicit Ours(const MlaProblem& p)
       : Buffers(p),
         table_(host_table_),
-        plan_(lengths_of(p.size), num_parts(p.size.s_q, p.size.h_q, sm_count()), rows_, kLatent) {}
+        plan_(lengths_of(p.size), Kernel::num_parts(p.size.s_q, p.size.h_q, sm_count()), rows_, kLatent) {}
 
   void launch(cudaStream_t stream) const {
     Params p = shared_params();
@@ -131,7 +142,7 @@ class Ours : public Buffers {
     p.block_table = table_.data();
     p.out = out_.data();
     p.lse = lse_.data();
-    mla_decode::launch(p, stream);
+    Kernel::launch(p, stream);
   }
 
  private:
@@ -172,7 +183,7 @@ Case make(const std::string& name, bool is_fp8) {
   // No cuDNN: its decode is documented up to head dimension 256 (support matrix of 9.18); these are 576 and 512.
   Case c{.name = name,
          .shapes = shapes_of(all),
-         .providers = {provider<Ours>("traincost", 80, all)},
+         .providers = {provider<Ours<Sm80>>("traincost", 80, all), sm90_provider<Ours<Sm90>>("traincost_sm90", all)},
          .tolerance = is_fp8 ? kFp8Tolerance : kDecodeTolerance};
 #ifdef TRAINCOST_HAS_CUBLAS
   if (!is_fp8) c.providers.push_back(library_provider<Cublas>("cublas_composition", 80, all, vendor::why_no_cublas));
