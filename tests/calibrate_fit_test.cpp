@@ -161,6 +161,28 @@ TEST(Fit, BackwardFollowsThePublishedRatio) {
   EXPECT_NEAR(on.time(a, Dtype::bf16).seconds / on.time(forward, Dtype::bf16).seconds, 2.5 / 0.8, 1e-9);
 }
 
+TEST(Fit, Fp8AttentionFollowsThePublishedKernels) {
+  auto chips = kChips;
+  for (auto& c : chips) c.fp8_dense_flops = {2e15};
+  const work::Attention a{.b = 1, .s_q = 4096, .s_kv = 4096, .h_q = 32, .h_kv = 8, .d_qk = 128, .d_v = 128};
+  std::vector<measure::Row> rows;
+  for (const auto dtype : {Dtype::bf16, Dtype::fp8})
+    for (const double b : {1, 2, 4, 8, 16, 32}) {
+      auto shape = a;
+      shape.b = b;
+      rows.push_back(
+          {.op = shape, .dtype = dtype, .chip = "first", .provider = "p", .latency = {b * 1e-3}, .source = "s"});
+    }
+  const auto tables = fit(rows, chips).on(chips[0]);
+  measure::Published published;
+  const double fast = tables.time(a, Dtype::fp8).seconds.value / 1.4;
+  published.rows.push_back(
+      {.op = a, .dtype = Dtype::fp8, .chip = "first", .provider = "q", .latency = {fast}, .source = "s"});
+  const auto on = fit(rows, chips, published, {}).on(chips[0]);
+  EXPECT_NEAR(on.time(a, Dtype::fp8).seconds.value / fast, 1, 1e-6);
+  EXPECT_DOUBLE_EQ(on.time(a, Dtype::bf16).seconds.value, tables.time(a, Dtype::bf16).seconds.value);
+}
+
 TEST(Json, RoundTripIsExact) {
   const auto text = to_json(fitted());
   const auto again = from_json(text, "f.json");

@@ -71,6 +71,63 @@ TEST(Step, CastsOfEachRecipeMoveTheirOwnBytes) {
   EXPECT_EQ(cast_bytes("h100-sxm5-80gb", Dtype::bf16), 0);
 }
 
+double stream_bytes(const std::vector<Kernel>& kernels) {
+  double bytes = 0;
+  for (const auto& kernel : kernels)
+    if (const auto* stream = std::get_if<work::Stream>(&kernel.op)) bytes += stream->bytes;
+  return bytes;
+}
+
+TEST(Step, GradientsAreSummedOncePerMicroBatchUnlessTheyLeave) {
+  Job j = llama();
+  const auto& m = j.model;
+  const double projections = m.hidden * m.head_dim * (2 * m.heads + 2 * m.kv_heads) + 3 * m.hidden * m.ffn;
+  const double parameters = projections / j.layout.tensor_par;
+  EXPECT_DOUBLE_EQ(stream_bytes(layer_block(j, false, default_constants()).weight_grad), 6 * parameters);
+  j.layout.sharding = Sharding::zero3;
+  EXPECT_EQ(stream_bytes(layer_block(j, false, default_constants()).weight_grad), 0);
+}
+
+TEST(Step, RecomputeEndsAtTheLastSavedTensorWhereTheStackDoes) {
+  Job j = llama();
+  j.layout.recompute = Recompute::full;
+  const auto whole = layer_block(j, false, default_constants());
+  EXPECT_EQ(whole.recomputed.size(), whole.forward.size());
+  j.stack.stops_recompute_early = true;
+  const auto block = layer_block(j, false, default_constants());
+  ASSERT_EQ(block.tail.size(), 2U) << "the projection down and the residual";
+  EXPECT_EQ(block.tail.front().role, Role::feed_forward);
+  EXPECT_EQ(block.recomputed.size() + block.tail.size(), block.forward.size());
+  EXPECT_LT(seconds(j), seconds([&] {
+              Job late = j;
+              late.stack.stops_recompute_early = false;
+              return late;
+            }()));
+}
+
+TEST(Step, AGradientsCollectiveHidesBehindTheWeightGradient) {
+  Job j = llama();
+  j.layout.sequence_par = true;
+  j.stack.overlaps_tensor_par = j.stack.hides_tensor_grad = false;
+  const auto bare = step(j, calibrate::default_efficiency());
+  j.stack.hides_tensor_grad = true;
+  const auto hidden = step(j, calibrate::default_efficiency());
+  constexpr auto kPart = "tensor-parallel collectives (exposed)";
+  // Forward: all. Backward: the gather, and what is left of the scatter.
+  const double left = (1 + (1 + default_constants().tensor_exposed) / 2) / 2;
+  EXPECT_NEAR(part(hidden, kPart) / part(bare, kPart), left, 1e-6);
+}
+
+TEST(Step, GatheringLateLeavesTheBackwardsGatherBare) {
+  Job j = job("llama-3.1-70b", "h100-sxm5-80gb",
+              {.gpus = 64, .micro_batch = 4, .sharding = Sharding::zero3, .global_batch = 256, .seq_len = 8192});
+  j.layout.recompute = Recompute::full;
+  const auto early = step(j, calibrate::default_efficiency());
+  j.stack.prefetches_backward = false;
+  const auto late = step(j, calibrate::default_efficiency());
+  EXPECT_GT(part(late, "parameter gathering (exposed)"), 1.3 * part(early, "parameter gathering (exposed)"));
+}
+
 TEST(Step, PartsSumToTheStep) {
   for (const Job& j : {llama(), deepseek("h800-sxm5-80gb")}) {
     const auto cost = step(j, calibrate::default_efficiency());

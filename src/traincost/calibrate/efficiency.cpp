@@ -97,7 +97,7 @@ std::string_view to_string(Origin origin) {
 struct ChipEfficiency::Surfaces {
   std::shared_ptr<const Efficiency::Fitted> fitted;  // keeps the surfaces alive
   std::array<std::array<Bound, kDtypes>, kKinds> bound;
-  Ratio backward, backward_mla, head_dim_64;
+  Ratio backward, backward_mla, forward_fp8, forward_fp8_mla, head_dim_64;
 };
 
 namespace {
@@ -118,11 +118,17 @@ struct Adjusted {
   double slower = 1, log_sigma = 0;
 };
 
-Adjusted adjust(const ChipEfficiency::Surfaces& s, const work::Attention& a, Kind kind) {
+Adjusted adjust(const ChipEfficiency::Surfaces& s, const work::Attention& a, Kind kind, Dtype dtype) {
   Adjusted out{.op = a};
+  const auto& bound = s.bound[static_cast<std::size_t>(kind)][static_cast<std::size_t>(dtype)];
+  if (work::bytes_per_element(bound.used) < 2) {
+    const auto& ratio = kind == Kind::attention ? s.forward_fp8 : s.forward_fp8_mla;
+    out.slower /= ratio.value;
+    out.log_sigma = ratio.log_sigma;
+  }
   if (kind == Kind::attention && a.d_qk < 128) {
     out.slower /= width_factor(s.head_dim_64, a.d_qk);
-    out.log_sigma = s.head_dim_64.log_sigma;
+    out.log_sigma = combine({out.log_sigma, s.head_dim_64.log_sigma});
   }
   if (a.pass == work::Pass::backward) {
     const auto& ratio = kind == Kind::attention ? s.backward : s.backward_mla;
@@ -159,7 +165,7 @@ Timing ChipEfficiency::time(const work::Op& asked, Dtype dtype) const {
   if (const auto* g = std::get_if<work::Gemm>(&asked)) return timing(*surfaces_, *g, Kind::gemm, dtype, 1, 0);
   if (const auto* a = std::get_if<work::Attention>(&asked)) {
     const Kind kind = kind_of(asked);
-    const auto adjusted = adjust(*surfaces_, *a, kind);
+    const auto adjusted = adjust(*surfaces_, *a, kind, dtype);
     return timing(*surfaces_, adjusted.op, kind, dtype, adjusted.slower, adjusted.log_sigma);
   }
   const work::Op op = timed_form(asked);
@@ -183,6 +189,8 @@ ChipEfficiency Efficiency::on(const catalog::Chip& chip) const {
       s->bound[kind][dtype] = bind(*fitted_, chip, static_cast<Kind>(kind), static_cast<Dtype>(dtype));
   s->backward = ratio_or_one(*fitted_, kBackward, chip.arch);
   s->backward_mla = ratio_or_one(*fitted_, kBackwardMla, chip.arch);
+  s->forward_fp8 = ratio_or_one(*fitted_, kForwardFp8, chip.arch);
+  s->forward_fp8_mla = ratio_or_one(*fitted_, kForwardFp8Mla, chip.arch);
   s->head_dim_64 = ratio_or_one(*fitted_, kHeadDim64, chip.arch);
   return ChipEfficiency(std::move(s));
 }

@@ -50,6 +50,9 @@ Forward forward_rates(const std::vector<measure::Row>& rows) {
 }
 
 const char* backward_name(const work::Attention& a) { return a.d_qk == a.d_v ? kBackward : kBackwardMla; }
+const char* forward_fp8_name(const work::Attention& a) { return a.d_qk == a.d_v ? kForwardFp8 : kForwardFp8Mla; }
+
+bool is_one_byte(work::Dtype dtype) { return work::bytes_per_element(dtype) < 2; }
 
 void add_row(Samples& samples, const measure::Row& row, const work::Attention& a, const Forward& forward,
              const std::string& arch) {
@@ -60,6 +63,15 @@ void add_row(Samples& samples, const measure::Row& row, const work::Attention& a
     const auto f = forward.at_128.find(without_width(row, a));
     if (f != forward.at_128.end()) add(samples, kHeadDim64, arch, rate(row) / f->second);
   }
+}
+
+void add_fp8(Samples& samples, const measure::Row& row, const work::Attention& a, const catalog::Chip& chip,
+             const Efficiency& efficiency) {
+  const auto rate = catalog::rate(chip, row.dtype);
+  if (a.pass != work::Pass::forward || !rate || !is_one_byte(rate->used)) return;
+  const auto timing = efficiency.on(chip).time(a, row.dtype);
+  if (timing.origin == Origin::datasheet) return;
+  add(samples, forward_fp8_name(a), chip.arch, timing.seconds.value / row.latency.value);
 }
 
 // A whole, less its forward pass.
@@ -87,7 +99,9 @@ std::vector<Ratio> fit_ratios(const measure::Published& published, const std::ve
   for (const auto& row : published.rows) {
     const auto* a = std::get_if<work::Attention>(&row.op);
     const auto* chip = catalog::find_chip(chips, row.chip);
-    if (a != nullptr && chip != nullptr) add_row(samples, row, *a, forward, chip->arch);
+    if (a == nullptr || chip == nullptr) continue;
+    add_row(samples, row, *a, forward, chip->arch);
+    add_fp8(samples, row, *a, *chip, efficiency);
   }
   for (const auto& row : published.forward_and_backward)
     if (const auto* chip = catalog::find_chip(chips, row.chip)) add_split(samples, row, forward, *chip, efficiency);

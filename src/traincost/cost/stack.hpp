@@ -28,7 +28,7 @@ struct Stack {
   bool scales_fp8_by_block = false;  // DeepSeek's recipe; else one scale a tensor
   bool fuses_cross_entropy = false;
   bool stops_recompute_early = false;  // a recomputed layer ends at its last saved tensor, before the projection down
-  bool has_parallel_block = false;  // attention and feed-forward side by side: half the tensor-parallel collectives
+  bool has_parallel_block = false;     // attention and feed-forward side by side: half the tensor-parallel collectives
 };
 
 /// How much slower a generation's attention kernel is than the newest on that architecture; 1 where it is the newest.
