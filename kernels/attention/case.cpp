@@ -203,6 +203,23 @@ class ForwardSm90 : public Forward {
   void launch(cudaStream_t stream) const { attention::sm90::launch_forward(device(), outputs(), stream); }
 };
 
+/// A provider's backward pass reads what its own forward pass wrote.
+class BackwardSm90 : public Backward {
+ public:
+  explicit BackwardSm90(const AttentionProblem& p)
+      : Backward(p,
+                 [](const Buffers& b) {
+                   attention::sm90::launch_forward(b.device(), {.out = b.out.data(), .lse = b.lse.data()}, nullptr);
+                 }),
+        workspace_(attention::sm90::workspace_bytes(p.attention)) {}
+  void launch(cudaStream_t stream) const {
+    attention::sm90::launch_backward(device(), outputs(), {.workspace = workspace_.data()}, stream);
+  }
+
+ private:
+  DeviceBuffer<std::byte> workspace_;
+};
+
 #ifdef TRAINCOST_HAS_CUDNN
 using attention::CudnnAttention;
 
@@ -242,6 +259,8 @@ Case make(const std::string& name, Heads heads, work::Pass pass) {
   Case c{.name = name, .shapes = shapes_of(all), .providers = {}, .tolerance = kTolerance};
   if (heads != Heads::others && pass == work::Pass::forward)
     c.providers = {provider<OursForward>("traincost", 80, all), sm90_provider<ForwardSm90>("traincost_sm90", all)};
+  if (heads != Heads::others && pass == work::Pass::backward)
+    c.providers = {sm90_provider<BackwardSm90>("traincost_sm90", all)};
 #ifdef TRAINCOST_HAS_CUDNN
   c.providers.push_back(pass == work::Pass::forward
                             ? library_provider<CudnnForward>("cudnn", 80, all, vendor::why_no_cudnn)

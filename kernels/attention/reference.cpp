@@ -130,11 +130,12 @@ KeyGradients reference_grad_kv(const Tensors& t, int n, int h_kv, int j) {
 template <class Element>
 Reference reference(const TensorsOf<Element>& t) {
   const Shape& s = t.shape;
+  const bool is_forward = t.grad_out == nullptr && s.total_q > 0;  // no queries have no grad_out either
   Reference r{.out = zeros(s.total_q, s.h_q, s.d_v),
               .lse = zeros(s.total_q, s.h_q, 1),
-              .grad_q = zeros(s.total_q, s.h_q, t.grad_out == nullptr ? 0 : s.d_qk),
-              .grad_k = zeros(s.total_k, s.h_kv, t.grad_out == nullptr ? 0 : s.d_qk),
-              .grad_v = zeros(s.total_k, s.h_kv, t.grad_out == nullptr ? 0 : s.d_v)};
+              .grad_q = zeros(s.total_q, s.h_q, is_forward ? 0 : s.d_qk),
+              .grad_k = zeros(s.total_k, s.h_kv, is_forward ? 0 : s.d_qk),
+              .grad_v = zeros(s.total_k, s.h_kv, is_forward ? 0 : s.d_v)};
   for (int n = 0; n < s.b; ++n)
     for (int h = 0; h < s.h_q; ++h)
       for (int i = 0; i < t.cu_seqlens_q[n + 1] - t.cu_seqlens_q[n]; ++i) add_query(r, Query<Element>{t, n, h, i});

@@ -35,6 +35,7 @@ __device__ __forceinline__ void store_rows(std::uint32_t staging, const float (&
     if (first >= out.columns) break;
 #pragma unroll
     for (int chunk = 0; chunk < kStagingColumns / 8; chunk += 2) {
+      if (first + chunk * 8 >= kColumns) break;
       const float* c = acc + (first / 8 + chunk) * 4;
       const std::uint32_t r[4] = {pack_bf16(c[0], c[1]), pack_bf16(c[2], c[3]), pack_bf16(c[4], c[5]),
                                   pack_bf16(c[6], c[7])};
@@ -45,13 +46,13 @@ __device__ __forceinline__ void store_rows(std::uint32_t staging, const float (&
     for (int i = 0; i < 4; ++i) {
       const int row = i * 4 + lane / 8;
       const int column = first + lane % 8 * 8;
+      if (row >= out.rows || column >= out.columns) continue;
       uint4 v;
       asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
                    : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                    : "r"(at(row, lane % 8))
                    : "memory");
-      if (row < out.rows && column < out.columns)
-        *reinterpret_cast<uint4*>(out.data + row_offset(row, out.stride) + column) = v;
+      *reinterpret_cast<uint4*>(out.data + row_offset(row, out.stride) + column) = v;
     }
     __syncwarp();
   }

@@ -1,3 +1,4 @@
+#include <cstring>
 #include <map>
 
 #include <kernels/attention/sm90/attention_sm90.hpp>
@@ -11,48 +12,92 @@ INSTANTIATE_TEST_SUITE_P(AttentionSm90, Schedules, testing::ValuesIn(ptx::schedu
 
 void forward(const Tensors& t, const Outputs& o) { sm90::launch_forward(t, o, nullptr); }
 
-TEST_P(Schedules, Forward) {
+/// Both passes; what the gradients do not write is a fault of theirs.
+Results both(const Problem& p, bool is_deterministic = false) {
+  const DeviceBuffer<char> workspace(sm90::workspace_bytes(p.shape));
+  return run(p, forward, [&](const Tensors& t, const Outputs& o) {
+    sm90::launch_backward(t, o, {is_deterministic, workspace.data()}, nullptr);
+  });
+}
+
+void expect_right(const Problem& p) {
+  const Results got = both(p);
+  const Expected expected(p);
+  expect_forward_near(got, expected);
+  expect_gradients_near(got, expected);
+}
+
+TEST_P(Schedules, ForwardAndBackward) {
   for (const ProblemShape& s : small_shapes()) {
     SCOPED_TRACE(describe(s));
-    const Problem p(s);
-    expect_forward_near(run_forward(p, forward), Expected(p));
+    expect_right(Problem(s));
   }
 }
 
-TEST(AttentionSm90, ForwardOfLongSequences) {
+TEST(AttentionSm90, LongSequences) {
   ptx::set_options({});
   for (const ProblemShape& s : long_shapes()) {
     SCOPED_TRACE(describe(s));
-    const Problem p(s);
+    expect_right(Problem(s));
+  }
+}
+
+// Scores of hundreds, and so large that every exponential but the largest is zero. Backward takes p from lse, whose own
+// last digit is a hundredth there.
+TEST(AttentionSm90, LargeLogits) {
+  ptx::set_options({});
+  for (const int d_qk : {192, 128}) {
+    const ProblemShape s{{{130, 300}, {9, 9}}, 2, 1, d_qk};
+    expect_right(Problem(s, 1000));
+    const Problem p(s, 1e5F);
     expect_forward_near(run_forward(p, forward), Expected(p));
   }
 }
 
-// Scores of hundreds: every exponential but the largest is zero.
-TEST(AttentionSm90, LargeLogits) {
-  ptx::set_options({});
-  for (const int d_qk : {192, 128}) {
-    const Problem p({{{130, 300}, {9, 9}}, 2, 1, d_qk}, 300);
-    expect_forward_near(run_forward(p, forward), Expected(p));
+template <class T>
+void expect_same_bits(const std::vector<T>& a, const std::vector<T>& b, const char* name) {
+  ASSERT_EQ(a.size(), b.size());
+  EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(T)), 0) << name;
+}
+
+/// Blocks of keys run in other orders, and add to grad_q in the same one.
+TEST(AttentionSm90, DeterministicUnderEverySchedule) {
+  for (const ProblemShape& s :
+       {ProblemShape{{{300, 500}, {0, 3}, {70, 300}}, 2, 1}, {{{200, 400}}, 2, 2, 128, false}}) {
+    const Problem p(s);
+    std::vector<Results> all;
+    for (const ptx::Options& options : ptx::schedules()) {
+      ptx::set_options(options);
+      all.push_back(both(p, true));
+    }
+    expect_gradients_near(all[0], Expected(p));
+    for (const Results& r : {all[1], all[2]}) {
+      expect_same_bits(r.grad_q, all[0].grad_q, "grad_q");
+      expect_same_bits(r.grad_k, all[0].grad_k, "grad_k");
+      expect_same_bits(r.grad_v, all[0].grad_v, "grad_v");
+    }
   }
 }
 
 /// What one sequence holds must not reach another, NaN included.
 TEST(AttentionSm90, NeighboursAreNotRead) {
   ptx::set_options({});
-  Problem p({{{70, 70}, {70, 70}, {70, 70}}, 2, 1});
-  Problem poisoned = p;
-  const auto poison = [](Elements& x) {
-    for (std::size_t i = 0; i < x.size(); ++i)
-      if (i < x.size() / 3 || i >= x.size() / 3 * 2) x[i] = __float2bfloat16(NAN);
-  };
-  for (Elements* x : {&poisoned.q, &poisoned.k, &poisoned.v}) poison(*x);
-  const Results want = run_forward(p, forward), got = run_forward(poisoned, forward);
-  const auto expect_same = [](const auto& a, const auto& b, std::size_t first, std::size_t end) {
-    for (std::size_t i = first; i < end; ++i) ASSERT_EQ(float{a[i]}, float{b[i]}) << i;
-  };
-  expect_same(got.out, want.out, want.out.size() / 3, want.out.size() / 3 * 2);
-  for (const std::size_t row : {70, 280}) expect_same(got.lse, want.lse, row, row + 70);
+  for (const int d_qk : {192, 128}) {
+    const Problem p({{{70, 70}, {70, 70}, {70, 70}}, 2, 1, d_qk});
+    Problem poisoned = p;
+    for (Elements* x : {&poisoned.q, &poisoned.k, &poisoned.v, &poisoned.grad_out})
+      for (std::size_t i = 0; i < x->size(); ++i)
+        if (i / (x->size() / 3) != 1) (*x)[i] = __float2bfloat16(NAN);
+    const Results want = both(p), got = both(poisoned);
+    const auto middle = [](auto x) {
+      const auto third = static_cast<std::ptrdiff_t>(x.size() / 3);
+      return decltype(x)(x.begin() + third, x.end() - third);
+    };
+    expect_same_bits(middle(got.out), middle(want.out), "out");
+    expect_same_bits(middle(got.grad_q), middle(want.grad_q), "grad_q");
+    expect_same_bits(middle(got.grad_k), middle(want.grad_k), "grad_k");
+    expect_same_bits(middle(got.grad_v), middle(want.grad_v), "grad_v");
+  }
 }
 
 TEST(AttentionSm90, EveryBlockOnceAndTheLongestOfASectionFirst) {

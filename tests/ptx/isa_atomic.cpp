@@ -97,6 +97,22 @@ void atomic(Warp& warp, const Op& op, Mask mask) {
   });
 }
 
+// red.global.add.vN.f32: each float atomically by itself.
+template <std::uint32_t kCount>
+void add_floats(Warp& warp, const Op& op, Mask mask) {
+  Pointers pointers;
+  touch(warp, op, mask, 0, op.displacement[0], op.space, kCount * sizeof(float), Touch::kAtomic, pointers);
+  each_in_order(warp, mask, [&](int lane) {
+    std::byte* at = pointers.at[static_cast<std::size_t>(lane)];
+    for (std::uint32_t i = 0; i < kCount; ++i, at += sizeof(float)) {
+      float value = 0;
+      std::memcpy(&value, at, sizeof(float));
+      value += low<float>(warp, op.arg[1 + i], lane);
+      std::memcpy(at, &value, sizeof(float));
+    }
+  });
+}
+
 Handler pick(std::string_view type) {
   if (type == "u32" || type == "b32") return atomic<std::uint32_t>;
   if (type == "s32") return atomic<std::int32_t>;
@@ -122,6 +138,12 @@ bool decode(Mods& mods, Op& op, std::uint8_t outputs) {
   mods.take_any({"relaxed", "acquire", "release", "acq_rel"});
   mods.take_any({"cta", "cluster", "gpu", "sys"});
   mods.take("noftz");
+  const std::string_view vector = mods.take_any({"v2", "v4"});
+  if (!vector.empty()) {
+    if (outputs != 0 || op.space != Space::kGlobal || op.run != Handler{atomic<float>}) return false;
+    op.run = vector == "v2" ? add_floats<2> : add_floats<4>;
+    return mods.take("add");
+  }
   static constexpr std::array<std::string_view, 10> kNames{"add", "min",  "max", "and", "or",
                                                            "xor", "exch", "cas", "inc", "dec"};
   for (std::uint32_t i = 0; i < kNames.size(); ++i) {

@@ -171,6 +171,19 @@ TEST(Memory, Atomics) {
   }
 }
 
+TEST(Memory, VectorsOfFloatsAreAddedEachByItself) {
+  for (const Options& schedule : schedules()) {
+    set_options(schedule);
+    // Two lanes add to each 16 bytes.
+    const auto out = run_text(
+        "st.global.u64 [to], 0; bar.sync 0; and.b64 d5, to, -16; red.relaxed.gpu.global.add.v4.f32 [d5], {0f3F800000, "
+        "0f40000000, 0f40400000, 0f40800000}; bar.sync 0; ld.global.u64 d9, [to];",
+        'd', lanes_with(square));
+    for (std::uint64_t i = 0; i < 32; ++i)
+      EXPECT_EQ(out[i], i % 2 == 0 ? 0x4080000040000000 : 0x4100000040c00000) << i;  // 2, 4 and 6, 8
+  }
+}
+
 TEST(Memory, AtomicsGiveEachLaneTheValueBefore) {
   set_options({});
   const auto out =

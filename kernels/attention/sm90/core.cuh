@@ -72,10 +72,13 @@ __device__ __forceinline__ void copy_rows(std::uint32_t shared, const CUtensorMa
 __device__ __forceinline__ void clear_rows(std::uint32_t shared, int boxes, int rows, int first,
                                            int row_bytes = kRowBytes) {
   const int chunks = (rows - first) * row_bytes / 16;  // of a box
-  for (int i = static_cast<int>(threadIdx.x); i < boxes * chunks; i += kConsumers) {
-    const std::uint32_t at = shared + i / chunks * rows * row_bytes + first * row_bytes + i % chunks * 16;
-    asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(at), "r"(0) : "memory");
-  }
+#pragma unroll 1
+  for (int box = 0; box < boxes; ++box)
+#pragma unroll 1
+    for (int i = static_cast<int>(threadIdx.x); i < chunks; i += kConsumers) {
+      const std::uint32_t at = shared + (box * rows + first) * row_bytes + i * 16;
+      asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(at), "r"(0) : "memory");
+    }
   ptx::fence_proxy_async();
 }
 
