@@ -18,6 +18,10 @@ asks of it is given), memory, latencies, the clock under load nor the last wave 
 mla_decode: a step is a pair of tiles of 64 tokens, a tile the 64 pages of a sequence of 4096 tokens. The warpgroups run
 loops of their own; operands in registers are not read from shared memory. The third brings the tiles, by one thread
 (bf16) or by all (fp8).
+
+attention: a step is a tile of keys (forward) or of queries (backward), a tile what a block takes of a causal sequence
+of 8192, on average. Exponentials: 16 a cycle. The forward loop is that without a mask; the backward loop counts its rare
+parts (mask, last rows, turns) as if each step had them. Scores behind the diagonal or the sequence's end count as lost.
 """
 
 import argparse
@@ -64,6 +68,16 @@ DECODE_CASES = (
 KEY_DIM, LATENT, TOKENS, SEQUENCE = 576, 512, 64, 4096
 # Products of a warpgroup for a pair of tiles: the scores of one, half of the outputs of both. Columns: how many.
 PAIR_PRODUCTS = Counter({TOKENS: KEY_DIM // 16, LATENT // 2: 2 * TOKENS // 16})
+
+# Attention in training: name, source, pattern of the kernel's name, columns of q and k.
+ATTENTION_CASES = (
+    ("forward 192/128", "attention/sm90/forward.cu", r"forward_kernel<.*192", 192),
+    ("forward 128/128", "attention/sm90/forward.cu", r"forward_kernel<.*128", 128),
+    ("backward 192/128", "attention/sm90/backward.cu", r"backward_kernel<.*192", 192),
+    ("backward 128/128", "attention/sm90/backward.cu", r"backward_kernel<.*128", 128),
+)
+D_V, BLOCK, QUERIES, CAUSAL = 128, 128, 64, 8192
+EXPONENTIALS_PER_CYCLE = 16
 
 INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(.*?);")
 LABEL = re.compile(r"^(\.L_\S+):")
@@ -187,6 +201,42 @@ def decode_bound(code, labels):
     }
 
 
+def attention_bound(label, code, labels, d_qk):
+    is_forward = label.startswith("forward")
+    # Scores and values; or scores, their gradients, and those of values, keys and queries.
+    products = d_qk // 16 + (BLOCK // 16 if is_forward else D_V // 16 + 2 * QUERIES // 16 + BLOCK // 16)
+    found = [code[begin:end] for begin, end in loops(code, labels)]
+    loop = next(loop for loop in found if widths_of(loop).total() == products)
+    producing = next(loop for loop in found if count(loop, "UTMALDG"))
+    rows = BLOCK if is_forward else QUERIES  # of a step's copies
+    copied = rows * (d_qk + D_V) * 2
+    small = MULTIPLYING_WARPS * (512 * count(loop, r"\bSTSM") + 128 * count(loop, r"\bLDS"))
+    tensor = sum(n * times for n, times in widths_of(loop).items())  # two warpgroups, N / 2 each
+    shared_bytes = 2 * shared_reads(loop) + copied + small
+    exponentials = count(loop, r"MUFU\.EX2") * MULTIPLYING_WARPS * 32 // EXPONENTIALS_PER_CYCLE
+    issue = WARPS_PER_SCHEDULER * len(loop) + len(producing)
+    cycles = max(tensor, shared_bytes / SHARED_BYTES_PER_CYCLE, exponentials, issue, tensor / 2 + len(loop))
+    consumers = code[code.index(next(t for t in code if "TRY_ALLOC" in t)) :]
+    outside = WARPS_PER_SCHEDULER * (len(consumers) - len(loop))
+    blocks = CAUSAL // BLOCK
+    steps = sum((block + 1) * BLOCK // rows for block in range(blocks)) / blocks
+    used = CAUSAL / 2 / (steps * rows)
+    added = 0 if is_forward else QUERIES * d_qk * 4
+    return {
+        "tile": f"{BLOCK} x {rows}",
+        "steps": f"{steps:.1f}",
+        "tensor cycles": tensor,
+        "shared KiB": f"{shared_bytes / 1024:.0f}",
+        "shared cycles": round(shared_bytes / SHARED_BYTES_PER_CYCLE),
+        "exponential cycles": exponentials,
+        "issue slots": issue,
+        "outside": outside,
+        "L2 bytes/cycle": f"{(copied + added) / cycles:.0f}",
+        "scores used": f"{used:.3f}",
+        "bound": f"{steps * tensor * used / (steps * cycles + outside):.2f}",
+    }
+
+
 def disassembled(nvcc, nvdisasm, source):
     with tempfile.TemporaryDirectory() as folder:
         cubin = Path(folder) / "kernel.cubin"
@@ -199,7 +249,8 @@ def disassembled(nvcc, nvdisasm, source):
 
 def measure(nvcc, nvdisasm):
     """README -> rows of its table."""
-    texts = {source: disassembled(nvcc, nvdisasm, source) for source in {c[1] for c in CASES} | {DECODE_SOURCE}}
+    sources = {c[1] for c in CASES} | {DECODE_SOURCE} | {c[1] for c in ATTENTION_CASES}
+    texts = {source: disassembled(nvcc, nvdisasm, source) for source in sources}
 
     def kernel(source, pattern):
         _, code, labels = next(f for f in texts[source] if re.search(pattern, f[0]))
@@ -210,7 +261,11 @@ def measure(nvcc, nvdisasm):
         for label, source, pattern, columns, depth, element_bytes, scale_bytes in CASES
     ]
     decode = [{"cache": label} | decode_bound(*kernel(DECODE_SOURCE, pattern)) for label, pattern in DECODE_CASES]
-    return {"grouped_gemm": products, "mla_decode": decode}
+    attention = [
+        {"pass": label} | attention_bound(label, *kernel(source, pattern), d_qk)
+        for label, source, pattern, d_qk in ATTENTION_CASES
+    ]
+    return {"grouped_gemm": products, "mla_decode": decode, "attention": attention}
 
 
 def markdown(rows):
