@@ -21,7 +21,8 @@ loops of their own; operands in registers are not read from shared memory. The t
 
 attention: a step is a tile of keys (forward) or of queries (backward), a tile what a block takes of a causal sequence
 of 8192, on average. Exponentials: 16 a cycle. The forward loop is that without a mask; the backward loop counts
-its rare parts (mask, last rows, turns) as if each step had them. Scores behind the diagonal or the sequence's end count as lost.
+its rare parts (mask, last rows, turns) as if each step had them. Scores behind the diagonal
+or the sequence's end count as lost.
 """
 
 import argparse

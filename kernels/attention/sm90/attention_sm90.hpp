@@ -4,7 +4,7 @@
 
 #include <kernels/attention/attention.hpp>
 
-/// The same attention on Hopper's tensor copies and wgmma.
+/// The same attention on Hopper's tensor copies and wgmma. Tensors begin at multiples of 16 bytes.
 namespace traincost::kernels::attention::sm90 {
 
 void launch_forward(const Tensors& tensors, const Outputs& outputs, cudaStream_t stream);
