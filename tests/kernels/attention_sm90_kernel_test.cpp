@@ -100,6 +100,32 @@ TEST(AttentionSm90, NeighboursAreNotRead) {
   }
 }
 
+/// Of 512 causal tokens: four blocks of queries see 1 to 4 tiles of keys, four blocks of keys 2 to 8 tiles of queries.
+TEST(AttentionSm90, LoadsNothingBehindTheDiagonal) {
+  if (!ptx::executing()) GTEST_SKIP() << "a card counts nothing";
+  const auto expect_loads = [](double least) {
+    const auto bytes = static_cast<double>(counted().global_loads.bytes);
+    EXPECT_GE(bytes, least);
+    EXPECT_LE(bytes, 1.04 * least);  // each thread reads the lengths of its sequence
+  };
+  for (const int d_qk : {192, 128}) {
+    const Problem p({{{512, 512}}, 1, 1, d_qk});
+    const double row = 2 * (d_qk + 128), q_rows = 512 * 2 * d_qk, all_rows = 512 * row;
+    ptx::set_options({});
+    ptx::reset_counters();
+    run_forward(p, forward);
+    const double of_forward = q_rows + 10 * 128 * row;
+    expect_loads(of_forward);
+    const auto& shared = counted().shared;  // rows and chunks of the swizzled tiles meet no bank twice
+    EXPECT_EQ(shared.wavefronts, shared.ideal_wavefronts);
+    ptx::reset_counters();
+    both(p);
+    // Additions to grad_q count as loads; it is read once more, and delta takes out and grad_out.
+    const double of_backward = all_rows + 20 * 64 * (row + 8 + 4 * d_qk) + 512 * (4 * d_qk + 2 * 2 * 128);
+    expect_loads(of_forward + of_backward);
+  }
+}
+
 TEST(AttentionSm90, EveryBlockOnceAndTheLongestOfASectionFirst) {
   for (const sm90::BlockOrder order : {sm90::BlockOrder{7, 5, 3}, {6, 1, 6}, {1, 9, 1}, {8, 4, 2}}) {
     std::map<std::pair<int, int>, int> times;
