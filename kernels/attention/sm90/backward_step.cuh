@@ -133,7 +133,7 @@ struct Consumer {
     }
   }
 
-  /// From the scores to grad_v, whose product is left in flight, and ds.
+  /// From the scores to grad_v, whose product may be left in flight, and ds.
   __device__ __forceinline__ void take_scores(int stage, int query, float (&grad_v)[kDV / 2],
                                               std::uint32_t (&p)[kScores / 2], std::uint32_t (&ds)[kScores / 2]) const {
     float s[kScores];
@@ -183,6 +183,7 @@ struct Consumer {
     release(shared.ds_full(stage));
   }
 
+  /// Blocks start in the order of their index: whoever waits, waits for one that runs or is done.
   __device__ __forceinline__ void wait_for_turn(const int* turn) const {
     if (threadIdx.x % 128 == 0) {
       int seen;
