@@ -75,6 +75,79 @@ class Permute {
   DeviceBuffer<float> output_scales_;
 };
 
+struct QuantizeProblem : RowsProblem {
+  [[nodiscard]] Shape shape() const {
+    const work::MoePermute op{.tokens = static_cast<double>(tokens),
+                              .hidden = static_cast<double>(hidden),
+                              .topk = static_cast<double>(topk),
+                              .dtype = work::Dtype::fp8_block};
+    const units::Bytes as_bf16{op.tokens * op.hidden * bytes_per_element(work::Dtype::bf16)};
+    const units::Bytes as_fp8{op.tokens * op.hidden * bytes_per_element(work::Dtype::fp8_block)};
+    return {label, work::flops(op), work::bytes(op) - as_fp8 + as_bf16, op.dtype};  // read as bf16, written as fp8
+  }
+};
+
+class PermuteQuantize {
+ public:
+  explicit PermuteQuantize(const QuantizeProblem& problem)
+      : problem_(problem),
+        host_rows_(random_rows(problem)),
+        host_input_(random_bf16(static_cast<std::size_t>(problem.tokens) * problem.hidden, -4, 4, 1)),
+        rows_(host_rows_),
+        input_(host_input_),
+        output_(host_rows_.size() * static_cast<std::size_t>(problem.hidden)),
+        scales_(host_rows_.size() * blocks()) {}
+
+  void launch(cudaStream_t stream) const {
+    moe_permute::launch(params(problem_.tokens, rows_.data(), input_.data(), output_.data(), scales_.data()), stream);
+  }
+
+  /// Rows of the compared tokens: codes and scales must agree to the bit.
+  [[nodiscard]] Deviation deviation() const {
+    const int tokens = std::min(problem_.tokens, kComparedTokens);
+    auto codes = output_.to_host();
+    auto scales = scales_.to_host();
+    const auto got_codes = codes;
+    const auto got_scales = scales;
+    const auto hidden = static_cast<std::size_t>(problem_.hidden);
+    for (int slot = 0; slot < tokens * problem_.topk; ++slot)  // what the reference does not write anew is wrong
+      std::fill_n(codes.begin() + static_cast<std::ptrdiff_t>(host_rows_[slot] * hidden), hidden, std::uint8_t{0x7f});
+    moe_permute::reference(params(tokens, host_rows_.data(), host_input_.data(), codes.data(), scales.data()));
+    return {.is_exact = got_codes == codes && got_scales == scales};
+  }
+
+ private:
+  [[nodiscard]] std::size_t blocks() const { return (static_cast<std::size_t>(problem_.hidden) + 127) / 128; }
+  [[nodiscard]] moe_permute::QuantizeParams params(std::int64_t tokens, const int* rows, const __nv_bfloat16* input,
+                                                   std::uint8_t* output, float* scales) const {
+    return {.tokens = tokens,
+            .topk = problem_.topk,
+            .hidden = problem_.hidden,
+            .scale_stride = static_cast<std::int64_t>(host_rows_.size()),
+            .row_of_slot = rows,
+            .input = input,
+            .output = output,
+            .scales = scales};
+  }
+
+  QuantizeProblem problem_;
+  std::vector<int> host_rows_;
+  std::vector<__nv_bfloat16> host_input_;
+  DeviceBuffer<int> rows_;
+  DeviceBuffer<__nv_bfloat16> input_;
+  DeviceBuffer<std::uint8_t> output_;
+  DeviceBuffer<float> scales_;
+};
+
+Case make_permute_quantize() {
+  std::vector<QuantizeProblem> all;
+  for (const auto& problem : rows_problems(false)) all.push_back({problem});
+  return {.name = "moe_permute_quantize",
+          .shapes = shapes_of(all),
+          .providers = {provider<PermuteQuantize>("traincost", 80, all)},
+          .tolerance = {}};
+}
+
 Case make_permute() {
   std::vector<PermuteProblem> all;
   for (const auto& problem : rows_problems(true)) all.push_back({problem});
@@ -85,6 +158,7 @@ Case make_permute() {
 }
 
 const bool kIsRegistered = register_case(make_permute);
+const bool kIsQuantizeRegistered = register_case(make_permute_quantize);
 
 }  // namespace
 }  // namespace traincost::kernels

@@ -17,18 +17,22 @@ constexpr int kLanes = kScaleBlock / 8;  // that share the 128 columns of a bloc
 constexpr int kRowsAtOnce = kThreads / kLanes;
 constexpr int kVectors = kScaleBlock / kRowsAtOnce;  // per thread of a 128 x 128 block
 
-/// Sixteen lanes per block of 1 x 128.
+/// Sixteen lanes per block of 1 x 128. A thread block's scales lie side by side: those of a row, or (kByColumns) of one
+/// block of columns.
+template <bool kByColumns>
 __global__ void __launch_bounds__(kThreads) quantize_rows_kernel(Params p) {
-  const int blocks_per_row = static_cast<int>(ceil_div(p.columns, kScaleBlock));
-  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  const std::int64_t block = thread / kLanes;
-  const std::int64_t row = block / blocks_per_row;
-  const int vector = static_cast<int>(block % blocks_per_row) * kLanes + static_cast<int>(thread % kLanes);
+  const int across = static_cast<int>(ceil_div(p.columns, kScaleBlock));
+  const int group = static_cast<int>(threadIdx.x) / kLanes;
+  const std::int64_t block = static_cast<std::int64_t>(blockIdx.x) * kRowsAtOnce + group;
+  const std::int64_t row = kByColumns ? row_offset(blockIdx.x / across, kRowsAtOnce) + group : block / across;
+  const int column = static_cast<int>(kByColumns ? blockIdx.x % across : block % across);
+  const int vector = column * kLanes + static_cast<int>(threadIdx.x) % kLanes;
   const bool exists = row < p.rows && vector < p.columns / 8;
   const Float8 x = exists ? load8(p.input + row_offset(row, p.columns), vector) : Float8{};
   const float scale = scale_of(warp_max<kLanes>(max_abs(x)));
   if (exists) store_codes(p.output + row_offset(row, p.columns), vector, x, scale);
-  if (row < p.rows && thread % kLanes == 0) p.scales[block] = scale;
+  if (row < p.rows && threadIdx.x % kLanes == 0)
+    p.scales[kByColumns ? row_offset(column, p.scale_stride) + row : block] = scale;
 }
 
 /// A thread block per block of 128 x 128, held in registers between the maximum and the division.
@@ -66,9 +70,12 @@ void launch(const Params& params, cudaStream_t stream) {
   validate(params);
   if (params.rows == 0) return;
   const std::int64_t blocks_per_row = ceil_div(params.columns, kScaleBlock);
-  if (params.rows_per_scale == 1) {
-    const auto blocks = static_cast<unsigned>(ceil_div(params.rows * blocks_per_row * kLanes, kThreads));
-    quantize_rows_kernel<<<blocks, kThreads, 0, stream>>>(params);
+  if (params.scale_stride != 0) {
+    const auto blocks = static_cast<unsigned>(ceil_div(params.rows, kRowsAtOnce) * blocks_per_row);
+    quantize_rows_kernel<true><<<blocks, kThreads, 0, stream>>>(params);
+  } else if (params.rows_per_scale == 1) {
+    const auto blocks = static_cast<unsigned>(ceil_div(params.rows * blocks_per_row, kRowsAtOnce));
+    quantize_rows_kernel<false><<<blocks, kThreads, 0, stream>>>(params);
   } else {
     const dim3 blocks(static_cast<unsigned>(blocks_per_row), static_cast<unsigned>(ceil_div(params.rows, kScaleBlock)));
     quantize_tiles_kernel<<<blocks, kThreads, 0, stream>>>(params);

@@ -23,6 +23,8 @@ struct Params {
   const __nv_bfloat16* input = nullptr;  // [rows, columns]
   std::uint8_t* output = nullptr;        // [rows, columns], e4m3
   float* scales = nullptr;               // [ceil(rows / rows_per_scale), ceil(columns / 128)]
+  // Activations for Hopper's fp8 products: scales by columns, [ceil(columns / 128), scale_stride], rows side by side.
+  std::int64_t scale_stride = 0;  // 0: as above; else at least rows
 };
 
 inline void validate(const Params& p) {
@@ -30,6 +32,9 @@ inline void validate(const Params& p) {
   require(p.columns >= 8 && p.columns % 8 == 0, "quantize", "columns", p.columns, "a multiple of 8");
   require(p.rows_per_scale == 1 || p.rows_per_scale == kScaleBlock, "quantize", "rows_per_scale", p.rows_per_scale,
           "1 or 128");
+  if (p.scale_stride == 0) return;
+  require(p.rows_per_scale == 1, "quantize", "rows_per_scale", p.rows_per_scale, "1, with scales by columns");
+  require(p.scale_stride >= p.rows, "quantize", "scale_stride", p.scale_stride, "0, or rows or more");
 }
 
 void launch(const Params& params, cudaStream_t stream);

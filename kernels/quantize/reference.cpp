@@ -32,13 +32,17 @@ float quantize_block(const Params& p, const Block& b) {
 
 void reference(const Params& p) {
   validate(p);
-  std::int64_t block = 0;
+  const std::int64_t across = ceil_div(p.columns, kScaleBlock);
   for (std::int64_t r = 0; r < p.rows; r += p.rows_per_scale)
-    for (int c = 0; c < p.columns; c += kScaleBlock)
-      p.scales[block++] = quantize_block(p, {.row_begin = r,
-                                             .row_end = std::min(r + p.rows_per_scale, p.rows),
-                                             .column_begin = c,
-                                             .column_end = std::min(c + kScaleBlock, p.columns)});
+    for (int c = 0; c < p.columns; c += kScaleBlock) {
+      const std::int64_t column = c / kScaleBlock;
+      const std::int64_t at = p.scale_stride == 0 ? row_offset(r / p.rows_per_scale, across) + column
+                                                  : row_offset(column, p.scale_stride) + r;
+      p.scales[at] = quantize_block(p, {.row_begin = r,
+                                        .row_end = std::min(r + p.rows_per_scale, p.rows),
+                                        .column_begin = c,
+                                        .column_end = std::min(c + kScaleBlock, p.columns)});
+    }
 }
 
 }  // namespace traincost::kernels::quantize

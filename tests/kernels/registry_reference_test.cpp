@@ -27,6 +27,7 @@ TEST(Registry, EveryCaseHasShapesWithWorkAndOurOwnProvider) {
   for (const char* name : {"moe_gate",
                            "moe_index",
                            "moe_permute",
+                           "moe_permute_quantize",
                            "moe_combine",
                            "moe_combine_backward",
                            "grouped_gemm",

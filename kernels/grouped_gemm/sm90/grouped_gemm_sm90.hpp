@@ -66,6 +66,9 @@ inline void validate(const Fp8WeightGradientParams& p) {
   validate_rows(p.shape, p.rows);
   require(p.rows > 0 && p.rows % kScaleBlock == 0, "grouped_gemm", "rows", p.rows,
           "a multiple of 128, above 0, in fp8");
+  if (p.first_row != nullptr) return;
+  require(p.rows / p.shape.num_experts % kScaleBlock == 0, "grouped_gemm", "rows", p.rows,
+          "a multiple of 128 for each expert, in the masked layout");
 }
 
 void launch(const Fp8Params& params, cudaStream_t stream);
