@@ -7,6 +7,7 @@
 
 #include "async.hpp"
 #include "block.hpp"
+#include "dependency.hpp"
 #include "error.hpp"
 
 // Block barriers (PTX ISA 9.7.13.1) and the texts of faults.
@@ -70,6 +71,7 @@ void complete(Block& block, std::uint32_t number) {
       if (clock != nullptr) {
         each(group.lanes, [&](int lane) { races->leave(race_thread(*warp, lane), clock); });
       }
+      take(*warp, group.lanes, barrier.resumed);
       group.state = Group::State::kReady;
       ++group.pc;
     }
@@ -131,6 +133,7 @@ bool arrive(Warp& warp, const Op& op, Mask mask) {
       static_cast<std::uint32_t>(std::popcount(mask)) + (op.size != 0 || mask == warp.exists ? absent : 0);
   if (op.size != 0) barrier.arrived += static_cast<std::uint32_t>(std::popcount(warp.exited));
   reduce(warp, op, mask, barrier);
+  bring(warp, mask, barrier.resumed);
   if (Races* races = block.races()) {
     each(mask, [&](int lane) { races->arrive(race_thread(warp, lane), barrier.clock); });
   }

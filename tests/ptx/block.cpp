@@ -24,6 +24,7 @@ void start_warp(Warp& warp) {
   warp.open_bulk_group.fill(0);
   warp.cluster_phase.fill(0);
   warp.products = {};
+  warp.resumed = 0;
   warp.last_exit = nullptr;
   warp.turn_over = false;
   std::fill(warp.local.begin(), warp.local.end(), std::byte{0xff});

@@ -141,6 +141,8 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* fu
                          .dynamic_shared = config->dynamicSmemBytes};
   for (unsigned i = 0; i < config->numAttrs; ++i) {
     const cudaLaunchAttribute& attribute = config->attrs[i];
+    if (attribute.id == cudaLaunchAttributeProgrammaticStreamSerialization)
+      shape.dependent = attribute.val.programmaticStreamSerializationAllowed != 0;
     if (attribute.id != cudaLaunchAttributeClusterDimension) continue;
     const auto& size = attribute.val.clusterDim;
     shape.cluster = ptx::Dim{size.x, size.y, size.z};

@@ -31,8 +31,15 @@ cudaError_t release(void* pointer) {
   return record(cudaErrorInvalidValue);
 }
 
+/// What the host waits for, and what follows in the stream without being a dependent launch.
+cudaError_t all_ended() {
+  memory().complete_launches();
+  return cudaSuccess;
+}
+
 // A copy carries along what was written and what was not.
 cudaError_t copy(void* to, const void* from, std::size_t bytes) {
+  all_ended();
   if (bytes == 0) return cudaSuccess;
   Allocation* target = memory().find(reinterpret_cast<std::uint64_t>(to));
   Allocation* source = memory().find(reinterpret_cast<std::uint64_t>(from));
@@ -52,6 +59,7 @@ cudaError_t copy(void* to, const void* from, std::size_t bytes) {
 }
 
 cudaError_t fill(void* to, int value, std::size_t bytes) {
+  all_ended();
   if (bytes == 0) return cudaSuccess;
   if (!memory().mark(to, bytes, kWritten)) return record(cudaErrorInvalidValue);
   std::memset(to, value, bytes);
@@ -158,7 +166,7 @@ const char* cudaGetErrorString(cudaError_t error) {
   return cudaGetErrorName(error);
 }
 
-cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+cudaError_t cudaDeviceSynchronize() { return ptx::all_ended(); }
 cudaError_t cudaStreamCreate(cudaStream_t* out) {
   *out = new CUstream_st;
   return cudaSuccess;
@@ -168,7 +176,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   delete stream;
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return ptx::all_ended(); }
 cudaError_t cudaStreamQuery(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
 cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
@@ -188,7 +196,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
   event->time = std::chrono::steady_clock::now();
   return cudaSuccess;
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return ptx::all_ended(); }
 cudaError_t cudaEventQuery(cudaEvent_t) { return cudaSuccess; }
 // Time on this machine, not on a card.
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {

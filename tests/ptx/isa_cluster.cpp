@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "async.hpp"
+#include "dependency.hpp"
 
 // Clusters (PTX ISA 9.7.13.4, 9.7.9.24): mapa, barrier.cluster; and setmaxnreg.
 namespace ptx {
@@ -39,12 +42,14 @@ void cluster_arrive(Warp& warp, const Op& op, Mask mask) {
     phase = barrier.phase;
     if (cluster.races != nullptr && op.mode == 0) cluster.races->arrive(race_thread(warp, lane), barrier.clock);
   });
+  bring(warp, mask, barrier.resumed);
   barrier.arrived += static_cast<u32>(std::popcount(mask));
   cluster_arrivals(cluster);
 }
 
 void cluster_wait(Warp& warp, const Op&, Mask mask) {
   Cluster& cluster = *warp.block->cluster;
+  take(warp, mask, cluster.barrier.done_resumed);
   if (cluster.races == nullptr) return;
   each(mask, [&](int lane) { cluster.races->acquire(race_thread(warp, lane), cluster.barrier.done); });
 }
@@ -64,6 +69,7 @@ void cluster_arrivals(Cluster& cluster) {
   if (barrier.arrived == 0 || barrier.arrived < living_threads(cluster)) return;
   barrier.done = std::make_shared<const Clock>(std::move(barrier.clock.clock));
   barrier.clock = {};
+  barrier.done_resumed = std::exchange(barrier.resumed, false);
   barrier.arrived = 0;
   ++barrier.phase;
 }

@@ -7,6 +7,10 @@ namespace {
 
 void nothing(Warp&, const Op&, Mask) {}
 void trap(Warp& warp, const Op& op, Mask mask) { fault(warp, op, std::countr_zero(mask), "the kernel executes trap"); }
+void grid_wait(Warp& warp, const Op&, Mask mask) {
+  warp.resumed |= mask;
+  warp.block->launch->has_waited = true;
+}
 void zero_policy(Warp& warp, const Op& op, Mask mask) {
   each(mask, [&](int lane) { lanes<std::uint64_t>(warp, op.arg[0])[lane] = 0; });
 }
@@ -22,7 +26,8 @@ void add_control(Table& table) {
       {"exit", nothing, kC, Flow::kExit},
       {"trap", trap, kC},
       {"nanosleep.u32", nothing, kC, Flow::kYield},
-      {"griddepcontrol.{wait,launch_dependents}", nothing, kC},
+      {"griddepcontrol.wait", grid_wait, kC},  // dependency.hpp
+      {"griddepcontrol.launch_dependents", nothing, kC},
       {"createpolicy.fractional.L2::{evict_first,evict_last,evict_normal,evict_unchanged}.b64", zero_policy, kC},
   });
 }

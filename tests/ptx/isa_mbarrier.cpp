@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "async.hpp"
+#include "dependency.hpp"
 
 // mbarrier (PTX ISA 9.7.13.15) and the fences of the proxies. An mbarrier is an object beside shared memory: its eight
 // bytes may not be touched in another way. Its state token is the number of the phase.
@@ -25,6 +27,7 @@ void end_phase(Mbarrier& mbarrier) {
   mbarrier.pending = mbarrier.expected;
   mbarrier.done = std::make_shared<const Clock>(std::move(mbarrier.clock.clock));
   mbarrier.clock = {};
+  mbarrier.done_resumed = std::exchange(mbarrier.resumed, false);
 }
 
 void check_race(Warp& warp, const Op& op, int lane, const SharedPlace& at, Access access) {
@@ -75,6 +78,7 @@ void arrive(Warp& warp, const Op& op, Mask mask) {
     if ((op.mode & kToken) != 0 && !op.arg[0].sink) lanes<u64>(warp, op.arg[0])[lane] = mbarrier.phase;
     if ((op.mode & kArrive) == 0) return;
     const u32 count = expects ? 1 : value;
+    bring(warp, Mask{1} << lane, mbarrier.resumed);
     if (Races* races = warp.block->races()) races->arrive(race_thread(warp, lane), mbarrier.clock);
     if (mbarrier.pending < count) {
       fault(warp, op, lane,
@@ -115,6 +119,7 @@ void wait(Warp& warp, const Op& op, Mask mask) {
     const Mbarrier& mbarrier = use_mbarrier(warp, op, lane, *at.block, at.address);
     if (!is_over(mbarrier, op, wanted_phase(warp, op, lane))) return;
     over |= Mask{1} << lane;
+    take(warp, Mask{1} << lane, mbarrier.done_resumed);
     if (Races* races = warp.block->races()) races->acquire(race_thread(warp, lane), mbarrier.done);
   });
   set_predicate(warp, op.arg[0], mask, over);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "async.hpp"
+#include "dependency.hpp"
 
 // shfl, vote, match, redux, activemask, barriers (PTX ISA 9.7.9.6, 9.7.13). The scheduler has made all lanes of the
 // member mask meet here; the mask that arrives is theirs.
@@ -149,6 +150,7 @@ void elect(Warp& warp, const Op& op, Mask mask) {
 
 // bar.warp.sync is the one warp instruction that orders memory.
 void warp_barrier(Warp& warp, const Op&, Mask mask) {
+  take(warp, mask, (warp.resumed & mask) != 0);
   if (warp.block->races() == nullptr) return;
   std::array<u32, kLanes> threads;
   std::size_t count = 0;

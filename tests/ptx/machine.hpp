@@ -185,6 +185,7 @@ struct Warp {
   std::array<std::uint32_t, kLanes> open_bulk_group{};
   std::array<std::uint64_t, kLanes> cluster_phase{};  // of the cluster's barrier at which the lane arrived last
   Products products;
+  Mask resumed = 0;  // lanes that know the launch before to have ended
   const Op* last_exit = nullptr;
   bool turn_over = false;  // its turn ended while it could have gone on
 
@@ -198,6 +199,7 @@ struct Barrier {
   bool all = true;
   bool any = false;
   bool one_way = false;
+  bool resumed = false;  // some of them know that the launch before has ended
   BarrierClock clock;
 };
 
@@ -209,6 +211,7 @@ struct Mbarrier {
   std::uint64_t phase = 0;
   BarrierClock clock{};
   std::shared_ptr<const Clock> done{};  // of the last phase
+  bool resumed = false, done_resumed = false;
 };
 
 struct Launch;
@@ -241,6 +244,7 @@ struct ClusterBarrier {
   std::uint64_t phase = 1;
   BarrierClock clock;
   std::shared_ptr<const Clock> done;
+  bool resumed = false, done_resumed = false;
 };
 
 /// Blocks that run side by side and reach one another's shared memory; one block, when the kernel names no cluster.
@@ -263,6 +267,9 @@ struct Launch {
   Counters* counters = nullptr;
   std::mt19937_64 random{};
   std::uint64_t steps = 0;
+  bool records = false;     // what it touches, since a dependent launch may follow
+  bool dependent = false;   // it may start before the launch before it has ended
+  bool has_waited = false;  // a thread of it executed griddepcontrol.wait
 };
 
 // Agents of asynchronous work, see race.hpp: of each warp one for its wgmmas and one for its bulk stores, and some that

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <new>
 #include <numeric>
+#include <utility>
 
 namespace ptx {
 namespace {
@@ -130,6 +131,26 @@ void Memory::reset_sectors() {
     allocation->loaded.clear();
     allocation->stored.clear();
   }
+}
+
+void Memory::end_launch(bool waited) {
+  has_touched_ = true;
+  const auto join = [](std::vector<bool>& to, const std::vector<bool>& from) {
+    if (to.size() < from.size()) to.resize(from.size());
+    for (std::size_t i = 0; i < from.size(); ++i) to[i] = to[i] || from[i];
+  };
+  for (auto& [base, allocation] : allocations_) {
+    if (!waited) {
+      join(allocation->older.read, allocation->before.read);
+      join(allocation->older.written, allocation->before.written);
+    }
+    allocation->before = std::exchange(allocation->now, {});
+  }
+}
+
+void Memory::complete_launches() {
+  if (!std::exchange(has_touched_, false)) return;
+  for (auto& [base, allocation] : allocations_) allocation->now = allocation->before = allocation->older = {};
 }
 
 Memory& memory() {

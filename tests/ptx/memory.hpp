@@ -21,6 +21,11 @@ inline std::byte* host_pointer(std::uint64_t address) {
   return reinterpret_cast<std::byte*>(address);  // NOLINT(performance-no-int-to-ptr)
 }
 
+/// Bytes of an allocation that a launch touched; empty: none.
+struct Touched {
+  std::vector<bool> read, written;
+};
+
 struct Allocation {
   std::byte* base = nullptr;
   std::size_t bytes = 0;
@@ -29,6 +34,9 @@ struct Allocation {
   bool pinned = false;                // host memory: the host writes it unseen
   std::vector<std::uint64_t> loaded;  // one bit a sector, empty until something is counted
   std::vector<std::uint64_t> stored;
+  // Only while a program has dependent launches: the running launch, the one before it, and those before that one which
+  // it did not wait for.
+  Touched now, before, older;
 
   [[nodiscard]] bool contains(std::uint64_t address, std::size_t size) const {
     const std::uint64_t offset = address - reinterpret_cast<std::uint64_t>(base);
@@ -62,9 +70,15 @@ class Memory {
   [[nodiscard]] std::uint64_t distinct_sectors(bool stored) const;
   void reset_sectors();
 
+  /// Of a launch whose touches are recorded. `waited`: it ended after the one before it.
+  void end_launch(bool waited);
+  /// All launches have ended.
+  void complete_launches();
+
  private:
   void forget_oldest();
 
+  bool has_touched_ = false;        // allocations hold what launches touched
   std::uint64_t freed_loaded_ = 0;  // sectors
   std::uint64_t freed_stored_ = 0;
   std::map<std::uint64_t, std::unique_ptr<Allocation>> allocations_;  // by base

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "device_array.hpp"
+#include "fault_of.hpp"
 #include "ptx/ptx.hpp"
 #include "ptx_faults_kernels.hpp"
 
@@ -11,16 +12,6 @@ namespace ptx::test {
 namespace {
 
 constexpr int kN = 300;
-
-/// The fault's text, empty when the launch was clean.
-template <class Launch>
-std::string fault_of(const Options& options, Launch launch) {
-  set_options(options);
-  launch();
-  cudaGetLastError();
-  set_options({});
-  return take_fault();
-}
 
 std::string run_reduction(Reduction fault, const Options& options, float* sum = nullptr) {
   std::vector<float> in(kN);

@@ -207,6 +207,45 @@ __global__ void box_store_kernel(const __grid_constant__ CUtensorMap map, Coordi
   asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
 }
 
+__device__ __forceinline__ void wait_for_grid() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+__device__ __forceinline__ void launch_dependents() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+
+__global__ void doubling_kernel(const float* in, float* data, int n) {
+  launch_dependents();
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < n) data[i] = 2 * in[i];
+}
+
+template <Dependent kFault>
+__global__ void adding_kernel(float* in, const float* data, float* out, int n) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i >= n) return;
+  out[i] = 1;  // belongs to this grid
+  if (kFault == Dependent::kReadsBeforeWait) out[i] += data[i];
+  if (kFault == Dependent::kWritesBeforeWait) in[i] = 0;
+  constexpr bool kOneWaits = kFault == Dependent::kOneThreadWaits || kFault == Dependent::kNoBarrierAfterOneWaits;
+  if (kFault != Dependent::kNoWait && (!kOneWaits || threadIdx.x == 0)) wait_for_grid();
+  if (kFault == Dependent::kOneThreadWaits) __syncthreads();
+  if (kFault != Dependent::kReadsBeforeWait) out[i] += data[i];
+}
+
+__global__ void between_kernel(bool waits) {
+  if (waits) wait_for_grid();
+}
+
+template <class... Params, class... Args>
+void launch_dependent(void (*kernel)(Params...), int blocks, bool is_dependent, Args... args) {
+  cudaLaunchAttribute serialization{};
+  serialization.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  serialization.val.programmaticStreamSerializationAllowed = is_dependent ? 1 : 0;
+  cudaLaunchConfig_t config{};
+  config.gridDim = static_cast<unsigned>(blocks);
+  config.blockDim = 64;
+  config.attrs = &serialization;
+  config.numAttrs = 1;
+  cudaLaunchKernelEx(&config, kernel, args...);
+}
+
 }  // namespace
 
 void launch_pipeline(Pipeline fault, const __nv_bfloat16* a, const __nv_bfloat16* b, float* output, int k) {
@@ -266,5 +305,24 @@ void launch_box_load(const CUtensorMap& map, std::array<int, 3> at, int dimensio
 void launch_box_store(const CUtensorMap& map, std::array<int, 2> at, int bytes) {
   box_store_kernel<<<1, 128>>>(map, {at[0], at[1], 0}, bytes);
 }
+
+void launch_doubling(float* in, float* data, int n) { doubling_kernel<<<n / 64, 64>>>(in, data, n); }
+
+void launch_adding(Dependent fault, float* in, const float* data, float* out, int n, bool is_dependent) {
+  switch (fault) {
+#define CASE(f)      \
+  case Dependent::f: \
+    return launch_dependent(adding_kernel<Dependent::f>, n / 64, is_dependent, in, data, out, n);
+    CASE(kNone)
+    CASE(kOneThreadWaits)
+    CASE(kNoWait)
+    CASE(kReadsBeforeWait)
+    CASE(kWritesBeforeWait)
+    CASE(kNoBarrierAfterOneWaits)
+#undef CASE
+  }
+}
+
+void launch_between(bool waits) { launch_dependent(between_kernel, 1, true, waits); }
 
 }  // namespace ptx::test

@@ -46,4 +46,18 @@ void launch_box_load(const CUtensorMap& map, std::array<int, 3> at, int dimensio
 /// The box written back from linear shared memory that holds 0, 1, 2, ... as 32-bit numbers.
 void launch_box_store(const CUtensorMap& map, std::array<int, 2> at, int bytes);
 
+/// A grid that doubles n numbers, and one that may start before it has ended and adds one.
+enum class Dependent {
+  kNone,
+  kOneThreadWaits,  // and all meet it at a barrier: right
+  kNoWait,
+  kReadsBeforeWait,
+  kWritesBeforeWait,  // what the first grid reads
+  kNoBarrierAfterOneWaits
+};
+void launch_doubling(float* in, float* data, int n);
+void launch_adding(Dependent fault, float* in, const float* data, float* out, int n, bool is_dependent);
+/// Touches nothing.
+void launch_between(bool waits);
+
 }  // namespace ptx::test

@@ -1,21 +1,13 @@
 #include <gtest/gtest.h>
 
 #include "device_array.hpp"
+#include "fault_of.hpp"
 #include "ptx/ptx.hpp"
 #include "ptx_hopper_kernels.hpp"
 
 // Hopper's asynchronous pipeline with a planted fault each: the executor must see it under every schedule.
 namespace ptx::test {
 namespace {
-
-template <class Launch>
-std::string fault_of(const Options& options, Launch launch) {
-  set_options(options);
-  launch();
-  cudaGetLastError();
-  set_options({});
-  return take_fault();
-}
 
 /// a[64, k] and b[64, k] of small integers: exact in fp32.
 struct Product {

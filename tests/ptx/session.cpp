@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "error.hpp"
@@ -57,14 +58,19 @@ void launch(const Program& program, const LaunchShape& shape, void* const* argum
                 .cluster = shape.cluster.value_or(program.cluster),
                 .dynamic_shared = shape.dynamic_shared,
                 .options = state.options,
-                .counters = &state.counters};
+                .counters = &state.counters,
+                .records = std::ranges::any_of(state.modules, [](const auto& m) { return m->has_dependents(); }),
+                .dependent = shape.dependent};
   launch.parameters.resize(program.parameter_bytes);
   for (std::size_t i = 0; i < program.parameters.size(); ++i) {
     const ParameterSlot& slot = program.parameters[i];
     std::memcpy(launch.parameters.data() + slot.offset, arguments[i], slot.bytes);
   }
   ++state.counters.launches;
+  if (!launch.records) return run(launch);
+  if (!launch.dependent) memory().complete_launches();
   run(launch);
+  memory().end_launch(!launch.dependent || launch.has_waited);
 }
 
 std::string ptx_of(const void* fat_binary) {

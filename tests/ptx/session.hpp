@@ -22,6 +22,7 @@ class LoadedModule {
   [[nodiscard]] std::uint64_t address(const std::string& variable);
   /// Written for compute capability 9.0.
   [[nodiscard]] bool is_for_hopper() const { return text_.find(".target sm_90") != std::string::npos; }
+  [[nodiscard]] bool has_dependents() const { return text_.find("griddepcontrol.") != std::string::npos; }
 
  private:
   void parse_once();
@@ -43,6 +44,7 @@ struct LaunchShape {
   Dim grid, block;
   std::optional<Dim> cluster{};  // none: as the kernel says
   std::size_t dynamic_shared = 0;
+  bool dependent = false;  // may start before the launch before it has ended
 };
 
 struct Session {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dependency.hpp"
 #include "isa.hpp"
 
 // Every access to memory passes here: its bounds, alignment, shadow, races and counters.
@@ -92,6 +93,7 @@ void touch_global(Warp& warp, const Op& op, Mask mask, std::uint32_t bytes, Touc
                         address, memory().describe(address)));
     }
     if (what == Touch::kStore) std::fill_n(shadow, bytes, static_cast<std::uint8_t>(kWritten));
+    if (launch.records) check_dependency(warp, op, lane, *allocation, address, bytes, what);
     out.at[static_cast<std::size_t>(lane)] = host_pointer(address);
   }
   if (counted != 0 && counting) count_sectors(launch, *allocation, counted, bytes, what, out);
@@ -324,6 +326,7 @@ void touch_bulk(Warp& warp, const Op& op, int lane, std::uint64_t address, std::
           fmt::format("uninitialised: bulk global {} of {} bytes at {:#x} that nothing wrote, {}", verb(what), bytes,
                       address, memory().describe(address)));
   }
+  if (launch.records) check_dependency(warp, op, lane, *allocation, address, bytes, what);
   if (!launch.options.counters) return;
   const bool store = what == Touch::kStore;
   Traffic& traffic = store ? launch.counters->global_stores : launch.counters->global_loads;
