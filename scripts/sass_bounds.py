@@ -63,8 +63,8 @@ CASES = (
 # Decoding: name, pattern of the kernel's name.
 DECODE_SOURCE = "mla_decode/sm90/mla_decode.cu"
 DECODE_CASES = (
-    ("bf16 cache, 128 heads", r"mla_decode_kernel<false>"),
-    ("fp8 cache, 128 heads", r"mla_decode_kernel<true>"),
+    ("bf16 cache, 128 heads", r"mla_decode_kernel<.*Variant<false, 2>"),
+    ("fp8 cache, 128 heads", r"mla_decode_kernel<.*Variant<true, 1>"),
 )
 KEY_DIM, LATENT, TOKENS, SEQUENCE = 576, 512, 64, 4096
 # Products of a warpgroup for a pair of tiles: the scores of one, half of the outputs of both. Columns: how many.
@@ -176,7 +176,7 @@ def decode_bound(code, labels):
     expanding = [loop for loop in others if count(loop, "PRMT") > TOKENS // 2]
     if expanding:  # fp8: a tile is two runs of the inner loop
         bringing = len(expanding[0]) + len(expanding[1])
-    else:  # bf16: a copy for each 64 columns
+    else:  # bf16: a copy for each 64 columns, by one of the cluster's blocks
         bringing = next(len(loop) for loop in others if count(loop, "UTMALDG") == KEY_DIM // 64)
     tensor = sum(n * times for loop in scoring for n, times in widths_of(loop).items()) // 2
     # A warp stores or loads 512 bytes by STSM and 128 by others.
@@ -197,7 +197,7 @@ def decode_bound(code, labels):
         "shared cycles": round(steps * shared_bytes / SHARED_BYTES_PER_CYCLE),
         "issue slots": steps * issue,
         "outside": outside,
-        "L2 bytes/cycle": f"{2 * (TOKENS * 656 if expanding else tile_bytes) / cycles:.0f}",
+        "L2 bytes/cycle": f"{2 * (TOKENS * 656 if expanding else tile_bytes / CLUSTER) / cycles:.0f}",
         "bound": f"{steps * tensor / (steps * cycles + outside):.2f}",
     }
 

@@ -102,6 +102,16 @@ __device__ __forceinline__ void cp_async_bulk_tensor_2d_multicast(std::uint32_t 
       : "memory");
 }
 
+__device__ __forceinline__ void cp_async_bulk_tensor_3d_multicast(std::uint32_t shared, const CUtensorMap* map, int x,
+                                                                  int y, int z, std::uint32_t barrier,
+                                                                  std::uint16_t blocks) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%2, "
+      "%3, %4}], [%5], %6;" ::"r"(shared),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier), "h"(blocks)
+      : "memory");
+}
+
 template <int kRegisters>
 __device__ __forceinline__ void setmaxnreg_inc() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));

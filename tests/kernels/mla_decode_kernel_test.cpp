@@ -50,6 +50,8 @@ const std::vector<DecodeShape> kShapes = {
     {1, 64, {70}, true, true, 1},
     {2, 33, {40, 2}, true, true, 2},
     {1, 126, {65}, true, true, 2},
+    {4, 35, {66}, false, true, 1},
+    {1, 128, {300, 0, 130}, false, true, 4},
 };
 
 // FlashMLA's own terms for bf16 (its tests/test_flash_mla_dense_decoding.py): 2.01 / 128 and 5e-6. The fp8 cache rounds

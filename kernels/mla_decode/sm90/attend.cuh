@@ -219,14 +219,13 @@ struct Phases {
   int sums = 0;
 };
 
-/// From scores to probabilities, which go to the other warpgroup, too. Returns by what the output must shrink. kHasRaw:
-/// tiles lie in shared memory as in the cache, behind the end too.
-template <int kBuffer, bool kHasRaw>
+/// From scores to probabilities, which go to the other warpgroup, too. Returns by what the output must shrink.
+template <int kBuffer, class V>
 __device__ __forceinline__ float2 soften_tile(const Params& p, const Piece& piece, const Rows& rows, int tile,
                                               const Shared& shared, State& state, Probabilities& probabilities) {
   const int token = first_token(piece, tile);
   ptx::barrier_sync(kWarpgroups + kBuffer, kWarpgroup);  // all warps have scored it
-  if constexpr (kHasRaw) clear_values(shared, kBuffer, piece.length - token);
+  if constexpr (!V::kIsFp8) clear_values(shared, kBuffer, piece.length - token);
   const int visible[2] = {rows.limit[0] - token, rows.limit[1] - token};
   const float2 factors = move_largest(state, find_largest(state, p.sm_scale * kLog2E, visible));
   probabilities = soften(state);
@@ -237,7 +236,7 @@ __device__ __forceinline__ float2 soften_tile(const Params& p, const Piece& piec
 
 /// Between the start of products and the wait for them there is no branch around products, and nothing else writes
 /// their accumulators: else ptxas makes them wait for one another.
-template <bool kHasRaw>
+template <class V>
 __device__ __forceinline__ void attend_left(const Params& p, const Piece& piece, const Rows& rows, const Shared& shared,
                                             Phases& phases, State& state) {
   const int tiles = tiles_of(piece);
@@ -247,11 +246,11 @@ __device__ __forceinline__ void attend_left(const Params& p, const Piece& piece,
   for (int tile = 0;; tile += 2) {
     ptx::hold(state.scores);
     ptx::barrier_arrive(kFirstScored, 2 * kWarpgroup);
-    shrink(state, soften_tile<0, kHasRaw>(p, piece, rows, tile, shared, state, mine));
+    shrink(state, soften_tile<0, V>(p, piece, rows, tile, shared, state, mine));
     accumulate_own<0>(state, shared, mine);
     ptx::wgmma_wait_group<0>();
     ptx::hold(state.out);
-    release(shared.empty(0, 0));
+    release<V>(shared.empty(0, 0));
     phases.first ^= 1;
     if (tile + 1 == tiles) return;
     ptx::mbarrier_wait(shared.full(1, 1), phases.second);
@@ -262,14 +261,14 @@ __device__ __forceinline__ void attend_left(const Params& p, const Piece& piece,
     accumulate_other<1>(state, shared);
     score<0>(shared, state, phases.first);
     ptx::wgmma_wait_group<1>();
-    release(shared.empty(1, 1));
+    release<V>(shared.empty(1, 1));
     ptx::wgmma_wait_group<0>();
     ptx::hold(state.out);
   }
   accumulate_other<1>(state, shared);
   ptx::wgmma_wait_group<0>();
   ptx::hold(state.out);
-  release(shared.empty(1, 1));
+  release<V>(shared.empty(1, 1));
 }
 
 /// The first tile's probabilities times its values, started.
@@ -281,7 +280,7 @@ __device__ __forceinline__ void accumulate_first(const Shared& shared, Phases& p
   accumulate_other<0>(state, shared);
 }
 
-template <bool kHasRaw>
+template <class V>
 __device__ __forceinline__ void attend_right(const Params& p, const Piece& piece, const Rows& rows,
                                              const Shared& shared, Phases& phases, State& state) {
   const int tiles = tiles_of(piece);
@@ -292,15 +291,15 @@ __device__ __forceinline__ void attend_right(const Params& p, const Piece& piece
     ptx::wgmma_wait_group<0>();
     ptx::hold(state.scores);
     accumulate_first(shared, phases, state);
-    const float2 factors = soften_tile<1, kHasRaw>(p, piece, rows, tile, shared, state, mine);
+    const float2 factors = soften_tile<1, V>(p, piece, rows, tile, shared, state, mine);
     ptx::wgmma_wait_group<0>();
     ptx::hold(state.out);
-    release(shared.empty(0, 1));
+    release<V>(shared.empty(0, 1));
     shrink(state, factors);
     accumulate_own<1>(state, shared, mine);
     ptx::wgmma_wait_group<0>();
     ptx::hold(state.out);
-    release(shared.empty(1, 0));
+    release<V>(shared.empty(1, 0));
     phases.second ^= 1;
   }
   if (tiles % 2 == 0) return;
@@ -308,7 +307,7 @@ __device__ __forceinline__ void attend_right(const Params& p, const Piece& piece
   accumulate_first(shared, phases, state);
   ptx::wgmma_wait_group<0>();
   ptx::hold(state.out);
-  release(shared.empty(0, 1));
+  release<V>(shared.empty(0, 1));
 }
 
 /// The result of a whole sequence as bf16, of a piece as fp32.
@@ -358,7 +357,7 @@ __device__ __forceinline__ void finish(const Params& p, const Piece& piece, cons
   store(p, piece, rows, state, factors);
 }
 
-template <bool kHasRaw>
+template <class V>
 __device__ __forceinline__ void attend(const Params& p, const Piece& piece, int first_row, const Shared& shared,
                                        Phases& phases) {
   const Rows rows(p, piece, first_row);
@@ -370,10 +369,10 @@ __device__ __forceinline__ void attend(const Params& p, const Piece& piece, int 
   if (tiles_of(piece) > 0) {
     ptx::mbarrier_wait(shared.queries_full(), phases.queries);
     if (warpgroup() == 0)
-      attend_left<kHasRaw>(p, piece, rows, shared, phases, state);
+      attend_left<V>(p, piece, rows, shared, phases, state);
     else
-      attend_right<kHasRaw>(p, piece, rows, shared, phases, state);
-    release(shared.queries_empty());
+      attend_right<V>(p, piece, rows, shared, phases, state);
+    arrive(shared.queries_empty());
     phases.queries ^= 1;
   }
   finish(p, piece, rows, shared, phases, state);

@@ -74,26 +74,56 @@ __device__ __forceinline__ int tiles_of(const Piece& piece) {
 }
 __device__ __forceinline__ int first_token(const Piece& piece, int tile) { return (piece.begin_page + tile) * kTokens; }
 
-/// One thread of each of the warpgroup's warps gives something back that all have left.
-__device__ __forceinline__ void release(std::uint32_t empty) {
+/// kCluster: blocks that take the same pieces with other rows. Each brings half of every tile for both.
+template <bool kIsFp8Cache, int kBlocks>
+struct Variant {
+  static constexpr bool kIsFp8 = kIsFp8Cache;
+  static constexpr int kCluster = kBlocks;
+  static_assert(kCluster == 1 || (kCluster == 2 && !kIsFp8));
+};
+
+/// One thread of each of the warpgroup's warps says that all have left something, or have written it.
+__device__ __forceinline__ void arrive(std::uint32_t barrier) {
   __syncwarp();
-  if (lane() == 0) ptx::mbarrier_arrive(empty);
+  if (lane() == 0) ptx::mbarrier_arrive(barrier);
 }
 
-/// `tile_arrivals`: of those who bring a part of a tile.
-__device__ __forceinline__ void init_barriers(const Shared& shared, int tile_arrivals) {
+/// Gives part of a tile back to those who bring it.
+template <class V>
+__device__ __forceinline__ void release(std::uint32_t empty) {
+  if constexpr (V::kCluster == 1) {
+    arrive(empty);
+  } else {
+    __syncwarp();
+    if (lane() < V::kCluster) ptx::mbarrier_arrive_cluster(ptx::mapa(empty, lane()));
+  }
+}
+
+/// All blocks of the cluster.
+template <class V>
+__device__ __forceinline__ void sync_blocks() {
+  if constexpr (V::kCluster == 1) {
+    __syncthreads();
+  } else {
+    ptx::barrier_cluster_arrive();
+    ptx::barrier_cluster_wait();
+  }
+}
+
+template <class V>
+__device__ __forceinline__ void init_barriers(const Shared& shared) {
   constexpr int kWarps = kWarpgroup / 32;
   if (threadIdx.x == 0) {
     ptx::mbarrier_init(shared.queries_full(), 1);
     ptx::mbarrier_init(shared.queries_empty(), 2 * kWarps);
     for (int buffer = 0; buffer < 2; ++buffer)
       for (int part = 0; part < kParts; ++part) {
-        ptx::mbarrier_init(shared.full(buffer, part), tile_arrivals);
-        ptx::mbarrier_init(shared.empty(buffer, part), kWarps);
+        ptx::mbarrier_init(shared.full(buffer, part), V::kIsFp8 ? kWarps : 1);
+        ptx::mbarrier_init(shared.empty(buffer, part), V::kCluster * kWarps);
       }
     ptx::fence_mbarrier_init();
   }
-  __syncthreads();
+  sync_blocks<V>();
 }
 
 }  // namespace traincost::kernels::mla_decode::sm90

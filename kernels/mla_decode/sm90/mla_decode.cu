@@ -15,35 +15,38 @@ struct Registers {
   static_assert(kProducer + 2 * kConsumer == 3 * 168);
 };
 
-template <bool kIsFp8>
+template <class V>
 __global__ void __launch_bounds__(kThreads, 1)
     mla_decode_kernel(const __grid_constant__ CUtensorMap queries, const __grid_constant__ CUtensorMap cache,
                       const __grid_constant__ Params p) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   extern __shared__ uint4 dynamic[];
   const Shared shared(dynamic);
-  init_barriers(shared, kIsFp8 ? kWarpgroup / 32 : 1);
+  init_barriers<V>(shared);
   const int first_row = static_cast<int>(blockIdx.x) * kRows;
   const auto for_each_piece = [&](auto visit) {
     split_kv::for_each_piece(p.plan, p.b, p.lengths, static_cast<int>(blockIdx.y), visit);
   };
   if (warpgroup() < 2) {
-    ptx::setmaxnreg_inc<Registers<kIsFp8>::kConsumer>();
+    ptx::setmaxnreg_inc<Registers<V::kIsFp8>::kConsumer>();
     Phases phases;
-    for_each_piece([&](const Piece& piece) { attend<!kIsFp8>(p, piece, first_row, shared, phases); });
-    return;
+    for_each_piece([&](const Piece& piece) { attend<V>(p, piece, first_row, shared, phases); });
+  } else {
+    ptx::setmaxnreg_dec<Registers<V::kIsFp8>::kProducer>();
+    ProducerPhases phases;
+    const bool brings = V::kIsFp8 || (warp() == 0 && ptx::elect());
+    if (brings)
+      for_each_piece([&](const Piece& piece) {
+        if (tiles_of(piece) <= 0) return;
+        if (!V::kIsFp8 || thread() == 0) bring_queries(shared, &queries, piece, first_row, phases);
+        if constexpr (V::kIsFp8)
+          expand_tiles(p, shared, piece, phases);
+        else
+          bring_tiles<V>(p, shared, &cache, piece, phases);
+      });
+    __syncwarp();
   }
-  ptx::setmaxnreg_dec<Registers<kIsFp8>::kProducer>();
-  ProducerPhases phases;
-  if (!kIsFp8 && (warp() != 0 || !ptx::elect())) return;
-  for_each_piece([&](const Piece& piece) {
-    if (tiles_of(piece) <= 0) return;
-    if (!kIsFp8 || thread() == 0) bring_queries(shared, &queries, piece, first_row, phases);
-    if constexpr (kIsFp8)
-      expand_tiles(p, shared, piece, phases);
-    else
-      bring_tiles(p, shared, &cache, piece, phases);
-  });
+  if constexpr (V::kCluster != 1) sync_blocks<V>();  // the other may still give tiles back here
 #endif
 }
 
@@ -56,24 +59,38 @@ CUtensorMap box_map(const void* data, std::int64_t rows, std::int64_t batches) {
                                                               .box_columns = kBoxColumns});
 }
 
-template <bool kIsFp8>
+template <class V>
 void start(const Params& p, cudaStream_t stream) {
   const int rows = p.s_q * p.h_q;
-  const dim3 blocks(static_cast<unsigned>((rows + kRows - 1) / kRows), static_cast<unsigned>(p.plan.num_parts));
   TRAINCOST_CUDA_CHECK(
-      cudaFuncSetAttribute(mla_decode_kernel<kIsFp8>, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
+      cudaFuncSetAttribute(mla_decode_kernel<V>, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
   const CUtensorMap queries = box_map(p.q, rows, p.b);
   // How many pages there are is not known here; the block table names none that does not exist.
-  const CUtensorMap cache = kIsFp8 ? queries : box_map(p.cache, kTokens, std::numeric_limits<int>::max());
-  mla_decode_kernel<kIsFp8><<<blocks, kThreads, kSharedBytes, stream>>>(queries, cache, p);
-  TRAINCOST_CUDA_CHECK(cudaGetLastError());
+  const CUtensorMap cache = V::kIsFp8 ? queries : box_map(p.cache, kTokens, std::numeric_limits<int>::max());
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim.x = V::kCluster;
+  cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(query_tiles(rows)), static_cast<unsigned>(p.plan.num_parts));
+  config.blockDim = kThreads;
+  config.dynamicSmemBytes = kSharedBytes;
+  config.stream = stream;
+  config.attrs = &cluster;
+  config.numAttrs = 1;
+  TRAINCOST_CUDA_CHECK(cudaLaunchKernelEx(&config, mla_decode_kernel<V>, queries, cache, p));
 }
 
 }  // namespace
 
 void launch(const Params& params, cudaStream_t stream) {
   validate(params);
-  params.is_fp8 ? start<true>(params, stream) : start<false>(params, stream);
+  if (params.is_fp8)
+    start<Variant<true, 1>>(params, stream);
+  else if (query_tiles(params.s_q * params.h_q) % 2 == 0)
+    start<Variant<false, 2>>(params, stream);
+  else
+    start<Variant<false, 1>>(params, stream);
   combine(params, stream);
 }
 

@@ -31,21 +31,31 @@ __device__ __forceinline__ int page_of(const Params& p, const Piece& piece, int 
 }
 
 /// bf16: by tensor copies. One thread.
+template <class V>
 __device__ __forceinline__ void bring_tiles(const Params& p, const Shared& shared, const CUtensorMap* cache,
                                             const Piece& piece, ProducerPhases& phases) {
+  constexpr std::uint16_t kAll = (1 << V::kCluster) - 1;
+  const int rank = V::kCluster == 1 ? 0 : static_cast<int>(ptx::cluster_ctarank());
   const int tiles = tiles_of(piece);
   int next_page = page_of(p, piece, 0);
   for (int tile = 0; tile < tiles; ++tile) {
     const int buffer = tile % 2;
     const int page = next_page;
     next_page = page_of(p, piece, tile + 1);
+#pragma unroll
     for (int part = 0; part < kParts; ++part) {
       const std::uint32_t full = shared.full(buffer, part);
-      ptx::mbarrier_wait(shared.empty(buffer, part), phases.tile(buffer));
+      ptx::mbarrier_wait_cluster(shared.empty(buffer, part), phases.tile(buffer));
       ptx::mbarrier_arrive_expect_tx(full, boxes(part) * kBoxBytes);
+#pragma unroll
       for (int i = 0; i < boxes(part); ++i) {
+        if (i % V::kCluster != rank) continue;
         const int box = box_of(buffer, part, i);
-        ptx::cp_async_bulk_tensor_3d(shared.box(buffer, box), cache, box * kBoxColumns, 0, page, full);
+        const std::uint32_t to = shared.box(buffer, box);
+        if constexpr (V::kCluster == 1)
+          ptx::cp_async_bulk_tensor_3d(to, cache, box * kBoxColumns, 0, page, full);
+        else
+          ptx::cp_async_bulk_tensor_3d_multicast(to, cache, box * kBoxColumns, 0, page, full, kAll);
       }
     }
     phases.next(buffer);
@@ -184,7 +194,7 @@ __device__ __forceinline__ void copy_rope(const RawPage& page, std::uint32_t box
 /// Written by all threads of the warpgroup: one of each warp says so.
 __device__ __forceinline__ void publish(std::uint32_t full) {
   ptx::fence_proxy_async();
-  release(full);
+  arrive(full);
 }
 
 /// fp8: through registers, where tokens become bf16. Each load is started when its registers become free, half a tile
