@@ -29,9 +29,9 @@ COLUMNS = ("nvcc", "file", "kernel", "arch", "registers", "static_shared_bytes",
 MMA_OPCODES = (0x23C, 0x9F0, 0x9F3)
 UTMALDG_OPCODE = 0x5B4  # a tensor copy to shared memory
 # Kernels that are built on tensor cores.
-ON_TENSOR_CORES = ("gemm", "mla_decode", "gqa_decode", "attention/attention.cu", "attention/sm90")
+ON_TENSOR_CORES = ("gemm", "mla_decode", "gqa_decode", "attention/")
 # Before and behind the products: rows and roundings.
-WITHOUT_PRODUCTS = ("prepare_kernel", "finish_kernel")
+WITHOUT_PRODUCTS = ("prepare_kernel", "finish_kernel", "preparation_kernel", "rounding_kernel")
 
 FUNCTION = re.compile(r"Compiling entry function '(\S+)' for")
 STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")

@@ -78,14 +78,20 @@ inline void validate(const Shape& s) {
 /// Heads that kernels of our own take.
 constexpr bool has_own_kernel(const Shape& s) { return s.d_v == 128 && (s.d_qk == 128 || s.d_qk == 192); }
 
+constexpr int kMaxSeqlen = 1 << 23;
+
 inline void validate_own(const Shape& s) {
   validate(s);
+  require(s.max_seqlen_q <= kMaxSeqlen, "attention", "max_seqlen_q", s.max_seqlen_q, "2^23 or less");
+  require(s.max_seqlen_k <= kMaxSeqlen, "attention", "max_seqlen_k", s.max_seqlen_k, "2^23 or less");
   require(s.d_v == 128, "attention", "d_v", s.d_v, "128");
   require(has_own_kernel(s), "attention", "d_qk", s.d_qk, "128 or 192");
 }
 
 /// Kernels of our own, from sm_80 on.
 void launch_forward(const Tensors& tensors, const Outputs& outputs, cudaStream_t stream);
+void launch_backward(const Tensors& tensors, const Outputs& outputs, const Backward& how, cudaStream_t stream);
+std::size_t workspace_bytes(const Shape& shape, bool is_deterministic);
 
 /// One row of an output, in fp64 from the inputs on the host: all rows would take the CPU hours. i and j count from the
 /// beginning of sequence n.

@@ -197,6 +197,23 @@ class Backward : public Buffers {
   DeviceElements grad_q_, grad_k_, grad_v_;
 };
 
+void run_our_forward(const Buffers& b) {
+  attention::launch_forward(b.device(), {.out = b.out.data(), .lse = b.lse.data()}, nullptr);
+}
+
+template <bool kIsDeterministic>
+class OursBackward : public Backward {
+ public:
+  explicit OursBackward(const AttentionProblem& p)
+      : Backward(p, run_our_forward), workspace_(attention::workspace_bytes(p.attention, kIsDeterministic)) {}
+  void launch(cudaStream_t stream) const {
+    attention::launch_backward(device(), outputs(), {kIsDeterministic, workspace_.data()}, stream);
+  }
+
+ private:
+  DeviceBuffer<std::byte> workspace_;
+};
+
 class ForwardSm90 : public Forward {
  public:
   using Forward::Forward;
@@ -257,14 +274,16 @@ constexpr Tolerance kTolerance{.absolute = 1e-3, .relative = 0x1p-5, .cosine = 1
 Case make(const std::string& name, Heads heads, work::Pass pass) {
   const auto all = problems(heads, pass);
   Case c{.name = name, .shapes = shapes_of(all), .providers = {}, .tolerance = kTolerance};
-  if (heads != Heads::others && pass == work::Pass::forward)
+  const bool is_forward = pass == work::Pass::forward;
+  if (heads != Heads::others && is_forward)
     c.providers = {provider<OursForward>("traincost", 80, all), sm90_provider<ForwardSm90>("traincost_sm90", all)};
-  if (heads != Heads::others && pass == work::Pass::backward)
-    c.providers = {sm90_provider<BackwardSm90>("traincost_sm90", all)};
+  if (heads != Heads::others && !is_forward)
+    c.providers = {provider<OursBackward<false>>("traincost", 80, all),
+                   provider<OursBackward<true>>("traincost_deterministic", 80, all),
+                   sm90_provider<BackwardSm90>("traincost_sm90", all)};
 #ifdef TRAINCOST_HAS_CUDNN
-  c.providers.push_back(pass == work::Pass::forward
-                            ? library_provider<CudnnForward>("cudnn", 80, all, vendor::why_no_cudnn)
-                            : library_provider<CudnnBackward>("cudnn", 80, all, vendor::why_no_cudnn));
+  c.providers.push_back(is_forward ? library_provider<CudnnForward>("cudnn", 80, all, vendor::why_no_cudnn)
+                                   : library_provider<CudnnBackward>("cudnn", 80, all, vendor::why_no_cudnn));
 #else
   c.providers.push_back(missing_provider("cudnn", "this build has no cuDNN"));
 #endif

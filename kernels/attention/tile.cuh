@@ -40,7 +40,7 @@ struct Sequence {
 
   /// Query i, which exists, sees the keys 0 .. visible(i) - 1, none for 0 or less.
   __device__ __forceinline__ int visible(int i) const { return is_causal ? i + 1 + s_k - s_q : s_k; }
-  /// The first query that sees key j.
+  /// The first query that sees key j, which exists.
   __device__ __forceinline__ int first_query(int j) const { return is_causal ? max(0, j - (s_k - s_q)) : 0; }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kernels/common/address.hpp>
 #include <tests/kernels/attention_problem.hpp>
 #include <tests/kernels/schedules.hpp>
 
@@ -20,29 +21,33 @@ Results run(const Problem& p, Forward forward, Backward backward) {
     x.resize(x.size() + kBehind * row, __float2bfloat16(NAN));
     return x;
   };
-  const auto shifted = [&](std::vector<int> x) {
-    for (int& i : x) i += p.first_token;
+  const auto shifted = [](std::vector<int> x, int by) {
+    for (int& i : x) i += by;
     return x;
   };
   const auto row_q = static_cast<std::size_t>(p.shape.h_q), row_k = static_cast<std::size_t>(p.shape.h_kv);
   const auto d_qk = static_cast<std::size_t>(p.shape.d_qk), d_v = static_cast<std::size_t>(p.shape.d_v);
   const DeviceBuffer<__nv_bfloat16> q(padded(p.q, row_q * d_qk)), k(padded(p.k, row_k * d_qk)),
       v(padded(p.v, row_k * d_v)), grad_out(padded(p.grad_out, row_q * d_v));
-  const DeviceBuffer<int> cu_seqlens_q(shifted(p.cu_seqlens_q)), cu_seqlens_k(shifted(p.cu_seqlens_k));
+  const DeviceBuffer<int> cu_seqlens_q(shifted(p.cu_seqlens_q, p.first_token_q)),
+      cu_seqlens_k(shifted(p.cu_seqlens_k, p.first_token_k));
   const DeviceBuffer<__nv_bfloat16> out(p.grad_out.size()), grad_q(p.q.size()), grad_k(p.k.size()), grad_v(p.v.size());
   const DeviceBuffer<float> lse(p.size_q(1));
-  const auto at = [&](const auto& buffer, std::size_t row) {
-    return shifted_back(buffer.data(), std::int64_t{p.first_token} * static_cast<std::int64_t>(row));
+  const auto of_q = [&](const auto& buffer, std::size_t row) {
+    return shifted_back(buffer.data(), row_offset(p.first_token_q, static_cast<std::int64_t>(row)));
+  };
+  const auto of_k = [&](const auto& buffer, std::size_t row) {
+    return shifted_back(buffer.data(), row_offset(p.first_token_k, static_cast<std::int64_t>(row)));
   };
   const Tensors tensors{p.shape,
                         cu_seqlens_q.data(),
                         cu_seqlens_k.data(),
-                        at(q, row_q * d_qk),
-                        at(k, row_k * d_qk),
-                        at(v, row_k * d_v),
-                        at(grad_out, row_q * d_v)};
-  const Outputs outputs{at(out, row_q * d_v), at(lse, 1), at(grad_q, row_q * d_qk), at(grad_k, row_k * d_qk),
-                        at(grad_v, row_k * d_v)};
+                        of_q(q, row_q * d_qk),
+                        of_k(k, row_k * d_qk),
+                        of_k(v, row_k * d_v),
+                        of_q(grad_out, row_q * d_v)};
+  const Outputs outputs{of_q(out, row_q * d_v), of_q(lse, 1), of_q(grad_q, row_q * d_qk), of_k(grad_k, row_k * d_qk),
+                        of_k(grad_v, row_k * d_v)};
   forward(tensors, outputs);
   finish();
   expect_written(out);

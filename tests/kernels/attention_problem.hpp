@@ -88,6 +88,7 @@ struct Problem {
     k = random_bf16(size_k(shape.d_qk), -1, 1, 2);
     v = random_bf16(size_k(shape.d_v), -1, 1, 3);
     grad_out = random_bf16(size_q(shape.d_v), -1, 1, 4);
+    grad_out.reserve(1);  // without queries, not nullptr either
   }
   [[nodiscard]] std::size_t size_q(int d) const { return static_cast<std::size_t>(shape.total_q) * shape.h_q * d; }
   [[nodiscard]] std::size_t size_k(int d) const { return static_cast<std::size_t>(shape.total_k) * shape.h_kv * d; }
@@ -98,14 +99,12 @@ struct Problem {
   Shape shape;
   std::vector<int> cu_seqlens_q, cu_seqlens_k;
   Elements q, k, v, grad_out;
-  int first_token = 0;  // what the device's cu_seqlens begin with, the tensors being as far before their memory
+  // What the device's cu_seqlens begin with, the tensors being as far before their memory.
+  int first_token_q = 0, first_token_k = 0;
 };
 
-/// As if its sequences lay behind many others: wrong 32-bit arithmetic misses them.
-inline Problem far_away(Problem p) {
-  p.first_token = 20'000'000;
-  return p;
-}
+/// Beyond 2^31 elements of a tensor: wrong 32-bit arithmetic misses them.
+constexpr int kFarToken = 20'000'000;
 
 inline float rounded(float x) { return __bfloat162float(__float2bfloat16(x)); }
 
