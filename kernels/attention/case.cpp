@@ -70,7 +70,7 @@ std::vector<AttentionProblem> problems(Heads heads, work::Pass pass) {
       return a.h_q == other.h_q && a.h_kv == other.h_kv && a.d_qk == other.d_qk && a.d_v == other.d_v;
     };
     if (a.d_qk % 8 != 0 || a.h_q % a.h_kv != 0 || heads_of(a) != heads || std::ranges::any_of(all, is_same)) continue;
-    for (const int s : {1024, 4096, 8192, 16384})
+    for (const int s : {512, 1024, 4096, 8192, 16384})
       all.push_back({m.id + " s=" + std::to_string(s), attention::of_equal_lengths(1, s, a), pass});
   }
   return all;
