@@ -45,6 +45,7 @@ COLLECTIVES = {
 }
 MLA = {"d_qk": 192, "d_v": 128}  # expanded keys: 128 + 64 of rotary (DeepSeek-V3)
 MLA_ABSORBED = {"h_kv": 1, "d_qk": 576, "d_v": 512, "values_in_keys": 1}
+DEEPEP_SMS = 20
 NODE_GPUS = 8  # DeepEP's tables: one HGX node
 MIN_QUERY = 16  # shorter "contexts" are decoding steps
 
@@ -156,15 +157,17 @@ def nccl(r):
 
 
 def deepep(r):
-    # Dispatch moves 1 byte per element and combine 2: the times differ by that factor.
+    # Dispatch moves 1 byte per element and combine 2: the times differ by that factor. The table sweeps the number of
+    # SMs that a leg may take, 4 to 24; DeepEP's default is 20.
     shape = {
         "op": "moe_exchange", "tokens": r["num_token"], "hidden": r["hidden_size"], "topk": r["num_topk"],
         "num_experts": r["num_experts"], "gpus": NODE_GPUS * int(r["node_num"]),
     }  # fmt: skip
     for leg, dtype in (("dispatch", "fp8"), ("combine", "bf16")):
+        if int(r[f"{leg}_sms"]) != DEEPEP_SMS:
+            continue
         seconds = 1e-6 * (float(r[f"{leg}_transmit_us"]) + float(r[f"{leg}_notify_us"]))
-        provider = f"deepep_{r[leg + '_sms']}sms"
-        yield {**shape, "dtype": dtype, "is_combine": int(leg == "combine"), "latency_s": seconds, "provider": provider}
+        yield {**shape, "dtype": dtype, "is_combine": int(leg == "combine"), "latency_s": seconds, "provider": "deepep"}
 
 
 TABLES = {

@@ -107,9 +107,11 @@ Ratio ratio_or_one(const Efficiency::Fitted& fitted, const char* name, const std
   return found ? *found : Ratio{.name = name, .arch = arch};
 }
 
+constexpr double kTimedWidth = 128;  // of a head, in the tables
+
 // Rate at head width d over that at 128: falls with log d below 128 as between 64 and 128; flat above.
 double width_factor(const Ratio& at_64, double d) {
-  const double halvings = std::clamp(std::log2(128 / d), 0.0, 2.0);
+  const double halvings = std::clamp(std::log2(kTimedWidth / d), 0.0, 2.0);
   return std::pow(at_64.value, halvings);
 }
 
@@ -126,18 +128,30 @@ Adjusted adjust(const ChipEfficiency::Surfaces& s, const work::Attention& a, Kin
     out.slower /= ratio.value;
     out.log_sigma = ratio.log_sigma;
   }
-  if (kind == Kind::attention && a.d_qk < 128) {
+  auto timed = a;
+  if (kind == Kind::attention && a.d_qk < kTimedWidth) {
     out.slower /= width_factor(s.head_dim_64, a.d_qk);
     out.log_sigma = combine({out.log_sigma, s.head_dim_64.log_sigma});
+    // Fewer, wider heads of the same work: what the ratio is relative to.
+    const double halves = kTimedWidth / a.d_qk;
+    timed = {.b = a.b,
+             .s_q = a.s_q,
+             .s_kv = a.s_kv,
+             .h_q = a.h_q / halves,
+             .h_kv = a.h_kv / halves,
+             .d_qk = kTimedWidth,
+             .d_v = a.d_v * halves,
+             .is_causal = a.is_causal};
   }
+  timed.pass = work::Pass::forward;
   if (a.pass == work::Pass::backward) {
     const auto& ratio = kind == Kind::attention ? s.backward : s.backward_mla;
     auto forward = a;
     forward.pass = work::Pass::forward;
     out.slower *= work::flops(a) / work::flops(forward) / ratio.value;
     out.log_sigma = combine({out.log_sigma, ratio.log_sigma});
-    out.op = forward;
   }
+  out.op = timed;
   return out;
 }
 

@@ -44,13 +44,15 @@ std::vector<work::Dtype> stand_ins(work::Dtype dtype) {
 }
 
 Choice choose(const Efficiency::Fitted& fitted, const Donor& chip, Kind kind, work::Dtype dtype) {
-  for (const auto as : stand_ins(dtype)) {
+  auto formats = stand_ins(dtype);
+  if (kind == Kind::dispatch && dtype == work::Dtype::bf16) formats.push_back(work::Dtype::fp8);  // timed in fp8 alone
+  for (const auto as : formats) {
     if (const auto* own = find_surface(fitted, kind, as, chip.chip)) return {own, as, Choice::From::own};
     if (const auto near = siblings(fitted, kind, as, chip); !near.empty())
       return {near.front(), as, Choice::From::sibling};
   }
   for (const auto& name : {chip.pool, std::string(kStackedPool)})
-    for (const auto as : stand_ins(dtype))
+    for (const auto as : formats)
       if (const auto* pool = find_surface(fitted, kind, as, name)) return {pool, as, Choice::From::pool};
   return {};
 }

@@ -34,6 +34,8 @@ std::optional<Kind> parse_kind(std::string_view text) {
 
 work::Dtype surface_dtype(const work::Op& op, work::Dtype dtype) {
   if (const auto* d = std::get_if<work::Decode>(&op)) return d->kv_dtype;
+  if (std::holds_alternative<work::MoeExchange>(op))
+    return work::bytes_per_element(dtype) < 2 ? work::Dtype::fp8 : work::Dtype::bf16;
   return uses_compute(kind_of(op)) ? dtype : work::Dtype::bf16;
 }
 

@@ -33,7 +33,8 @@ Kind kind_of(const work::Op& op);
 std::string_view to_string(Kind kind);
 std::optional<Kind> parse_kind(std::string_view text);
 
-/// The element format that keys the surface: of the cache for decoding, none (bf16) for what only moves bytes.
+/// The element format that keys the surface: of the cache for decoding, of the rows for an exchange, none (bf16) for
+/// what only moves bytes.
 work::Dtype surface_dtype(const work::Op& op, work::Dtype dtype);
 
 constexpr bool uses_link(Kind kind) { return kind >= Kind::all_reduce; }

@@ -63,6 +63,7 @@ class PartsPricer {
         slowdown_(constants_.compute_slowdown * (1 + constants_.yearly_gain * (kTablesYear - job_.stack.year))) {
     job_.layout.recompute = Recompute::selective;  // lists what can run again
     job_.layout.recompute_share = 1;
+    job_.layout.sharding = Sharding::zero3;  // leaves the summing apart
   }
 
   [[nodiscard]] BlockParts layer(bool has_experts) const;
@@ -118,6 +119,7 @@ BlockParts PartsPricer::parts(const Block& block) const {
           .input_grad = tally(block.input_grad),
           .weight_grad = tally(block.weight_grad),
           .tail = tally(block.tail),
+          .summing = tally(block.summing),
           .small_launches_forward = block.small_launches_forward,
           .small_launches_backward = block.small_launches_backward};
 }
@@ -228,6 +230,7 @@ BlockCost block_cost(const Pricing& pricing, const BlockParts& parts) {
                  .context_backward = parts.context_gather * 2,
                  .expert_forward = parts.expert_forward,
                  .expert_backward = parts.expert_backward + parts.expert_forward * full};
+  if (l.sharding != Sharding::zero3) cost.weight_grad.add(parts.summing, 1);
   if (parts.can_replay && l.recompute == Recompute::full) {
     cost.recomputed.add(parts.forward, l.recompute_share);
     cost.recomputed.add(parts.tail, -l.recompute_share);

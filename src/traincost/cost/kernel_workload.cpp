@@ -205,6 +205,12 @@ double gpus_of(Fields& f) {
 
 bool is_low_latency(const KernelRow& row) { return mentions(row, "low-latency") || mentions(row, " LL"); }
 
+void add_exchange(Workload& out, const KernelRow& row, const work::MoeExchange& x, Dtype dtype) {
+  add(out, x, dtype);
+  if (is_low_latency(row))
+    out.ops.back().exchange = mentions(row, "pure RDMA") ? Exchange::low_latency_network : Exchange::low_latency;
+}
+
 work::MoeExchange exchange_of(Fields& f) {
   const KernelRow& row = f.row();
   return {.tokens = f.get("tokens", row.tokens, is_low_latency(row) ? 128 : 4096),
@@ -222,7 +228,7 @@ void all_to_all(Fields& f, Workload& out) {
   const KernelRow& row = f.row();
   const work::MoeExchange x = exchange_of(f);
   const Dtype dtype = dtype_of(row, out);
-  add(out, x, dtype);
+  add_exchange(out, row, x, dtype);
   // How DeepEP's benchmark counts: low latency every selection; else each token once per destination, its own rank or
   // node included, over the network at most four nodes.
   constexpr double kNodeSize = 8, kNodeLimit = 4;
@@ -257,10 +263,10 @@ void moe_layer_parallel(Fields& f, Workload& out) {
   work::MoeExchange x = exchange_of(f);
   const Dtype dtype = dtype_of(row, out);
   const bool is_whole = !mentions(row, "dispatch") && !mentions(row, "combine") && !mentions(row, "compute");
-  if (is_whole || mentions(row, "dispatch") || mentions(row, "combine")) add(out, x, dtype);
+  if (is_whole || mentions(row, "dispatch") || mentions(row, "combine")) add_exchange(out, row, x, dtype);
   if (is_whole) {
     x.is_combine = true;
-    add(out, x, dtype);
+    add_exchange(out, row, x, dtype);
   }
   if (is_whole || mentions(row, "compute"))
     add(out,
@@ -278,16 +284,19 @@ void gate(Fields& f, Workload& out) {
   add_stream(out, tokens * (4 * f.get("experts", row.experts, kExperts) + 8 * f.get("topk", row.topk, kTopk)));
 }
 
+// Where each row goes: count the experts' rows, sum before each, place; three kernels that wait for one another.
+void place_rows(Fields& f, Workload& out) {
+  constexpr double kIdBytes = 4, kSteps = 3;
+  const double rows = f.get("tokens", f.row().tokens, 4096) * f.get("topk", f.row().topk, kTopk);
+  out.ops.push_back({work::Stream{.bytes = kIdBytes * rows}, Dtype::bf16, kSteps});
+}
+
 void permute(Fields& f, Workload& out) {
   const KernelRow& row = f.row();
   const double topk = f.get("topk", row.topk, kTopk);
   add_stream(out, f.get("tokens", row.tokens, 4096) * f.get("hidden", row.hidden, kExpertHidden) * (1 + topk) *
                       work::bytes_per_element(dtype_of(row, out)));
-}
-
-void permute_index(Fields& f, Workload& out) {
-  constexpr double kIdBytes = 4, kPasses = 2;  // read, written
-  add_stream(out, kPasses * kIdBytes * f.get("tokens", f.row().tokens, 4096) * f.get("topk", f.row().topk, kTopk));
+  place_rows(f, out);
 }
 
 void quantize(Fields& f, Workload& out) {
@@ -369,7 +378,7 @@ constexpr Family kFamilies[] = {
     {"moe_fused_ep", moe_layer_parallel, nullptr},
     {"moe_layer", moe_layer, nullptr},
     {"moe_gate", gate, nullptr},
-    {"moe_permute_index", permute_index, nullptr},
+    {"moe_permute_index", place_rows, nullptr},
     {"moe_permute", permute, nullptr},
     {"quantize", quantize, nullptr},
     {"elementwise", norm, nullptr},

@@ -9,11 +9,15 @@
 
 namespace traincost::cost {
 
-/// One operation of a published kernel; `gpus` > 1: an exchange or collective over so many GPUs.
+/// How an exchange of tokens is sent: normal kernels once per node, low-latency ones each selection by itself.
+enum class Exchange { once_per_node, low_latency, low_latency_network /* within a node too */ };
+
+/// One operation of a published kernel.
 struct WorkloadOp {
   work::Op op;
   work::Dtype dtype = work::Dtype::bf16;
   double count = 1;
+  Exchange exchange = Exchange::once_per_node;
 };
 
 /// What a published figure is about, with the FLOPs and bytes by which its authors turned time into a rate.

@@ -85,8 +85,7 @@ class Builder {
   // (Megatron, DeepSeek's trace: fp8_dptp128c_acc) instead of written once in two bytes, or by a kernel over three
   // two-byte tensors. Sharded gradients (ZeRO-3, FSDP) leave the GPU as they are made.
   void accumulate(Role role, double parameters) {
-    if (job_.layout.sharding == Sharding::zero3) return;
-    block_.weight_grad.push_back({.op = work::Stream{kAccumulationBytes * parameters}, .role = role});
+    block_.summing.push_back({.op = work::Stream{kAccumulationBytes * parameters}, .role = role});
   }
 
   // Launches of small kernels that the lists leave out.
@@ -108,6 +107,8 @@ class Builder {
       block_.recomputed.assign(block_.forward.begin(),
                                block_.forward.end() - static_cast<std::ptrdiff_t>(block_.tail.size()));
     for (auto& kernel : block_.recomputed) kernel.slowdown *= job_.layout.recompute_share;
+    if (job_.layout.sharding != Sharding::zero3)
+      block_.weight_grad.insert(block_.weight_grad.end(), block_.summing.begin(), block_.summing.end());
     return std::move(block_);
   }
 
@@ -322,7 +323,7 @@ Block head_block(const Job& job, const Constants& constants) {
   }
   Block block = b.finish();
   block.recomputed.clear();
-  for (auto* kernels : {&block.forward, &block.input_grad, &block.weight_grad})
+  for (auto* kernels : {&block.forward, &block.input_grad, &block.weight_grad, &block.summing})
     for (auto& kernel : *kernels) kernel.role = Role::head;
   return block;
 }

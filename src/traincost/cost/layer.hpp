@@ -30,6 +30,7 @@ struct Block {
   std::vector<Kernel> forward;
   std::vector<Kernel> recomputed;  // forward kernels that run again before the backward
   std::vector<Kernel> tail;        // forward kernels that full recompute leaves out
+  std::vector<Kernel> summing;     // weight_grad kernels that sharded gradients (ZeRO-3) do not have
   std::vector<Kernel> input_grad, weight_grad;
   double small_launches_forward = 0, small_launches_backward = 0;  // of kernels too small to list
 };

@@ -101,6 +101,20 @@ Timing Network::exchange(const work::MoeExchange& x, work::Dtype dtype, const Gr
   return timing;
 }
 
+Timing Network::low_latency_exchange(const work::MoeExchange& x, work::Dtype dtype, const Group& group,
+                                     bool uses_link) const {
+  if (group.gpus <= 1) return {};
+  // DeepEP's README, H800: 46 of 50 GB/s over the network, and what its latencies leave beside their bytes; of the
+  // link's 200 GB/s 160 (arXiv 2505.09343, section 4.3).
+  constexpr double kWire = 0.92, kLink = 0.8;
+  constexpr Seconds kHandshake{25e-6};
+  const Bytes bytes{x.tokens * x.topk * x.hidden * work::bytes_per_element(dtype)};
+  const double near = uses_link ? group.local / group.gpus : 0;
+  const Seconds link = bytes * near / (cluster_.link_bytes_per_s * kLink);
+  const Seconds network = bytes * (1 - near) / (cluster_.network_bytes_per_s * kWire);
+  return {.seconds = units::max(link, network) + kHandshake, .origin = calibrate::Origin::datasheet};
+}
+
 Timing Network::send(Bytes bytes, bool crosses_nodes) const {
   if (!crosses_nodes)
     return efficiency_.time(work::Collective{.kind = work::CollectiveKind::send_recv, .bytes = bytes.value, .gpus = 2},

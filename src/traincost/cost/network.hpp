@@ -38,6 +38,11 @@ class Network {
   calibrate::Timing exchange(const work::MoeExchange& exchange, work::Dtype dtype, const Group& group,
                              const Stack& stack) const;
 
+  /// The kernels of decoding (DeepEP's low-latency mode): each selection of a token crosses by itself, without waiting
+  /// to be put together; over the link where `uses_link` and the expert is near, else over the network.
+  calibrate::Timing low_latency_exchange(const work::MoeExchange& exchange, work::Dtype dtype, const Group& group,
+                                         bool uses_link = true) const;
+
   calibrate::Timing send(units::Bytes bytes, bool crosses_nodes) const;
 
  private:

@@ -42,6 +42,8 @@ Timing time(const WorkloadOp& item, const Machine& machine) {
     Stack stack;
     stack.dedups_expert_par = true;
     stack.expert_nodes_limit = 4;
+    if (item.exchange != Exchange::once_per_node)
+      return network.low_latency_exchange(*x, item.dtype, group(x->gpus), item.exchange == Exchange::low_latency);
     return network.exchange(*x, item.dtype, group(x->gpus), stack);
   }
   return machine.efficiency.time(item.op, item.dtype);

@@ -112,13 +112,11 @@ void add_experts(Bill& bill, const Server& server, const DecodeLoad& load,
   if (m.shared_experts > 0) add_dense_ffn(bill, m, tokens, m.shared_experts * m.expert_ffn, layers);
   const cost::Network network(server.cluster, server.chip, efficiency, cost::default_constants());
   const cost::Group group{.gpus = gpus, .local = std::min(gpus, server.cluster.scale_up_gpus)};
-  // Low-latency exchange sends each copy straight to its expert's GPU.
-  const cost::Stack stack;
   work::MoeExchange exchange{
       .tokens = tokens, .hidden = m.hidden, .topk = m.topk, .num_experts = m.num_experts, .gpus = gpus};
-  bill.add("expert exchange", network.exchange(exchange, work::Dtype::fp8_block, group, stack), layers);
+  bill.add("expert exchange", network.low_latency_exchange(exchange, work::Dtype::fp8_block, group), layers);
   exchange.is_combine = true;
-  bill.add("expert exchange", network.exchange(exchange, work::Dtype::bf16, group, stack), layers);
+  bill.add("expert exchange", network.low_latency_exchange(exchange, work::Dtype::bf16, group), layers);
 }
 
 double expert_params(const catalog::Model& m) {
