@@ -2,7 +2,9 @@
 
 #include <map>
 
+#include <traincost/catalog/cluster.hpp>
 #include <traincost/cost/kernel_workload.hpp>
+#include <traincost/cost/network.hpp>
 #include <traincost/measure/csv.hpp>
 #include <traincost/units/error.hpp>
 
@@ -51,6 +53,45 @@ TEST(KernelWorkload, LowLatencyDispatchCountsEverySelection) {
   const auto w = of(row);
   EXPECT_NEAR(w.counted_bytes / 77e-6 / 98e9, 1, 0.02);
   EXPECT_EQ(std::get<work::MoeExchange>(w.ops.at(0).op).gpus, 8);
+}
+
+TEST(KernelWorkload, LowLatencyRowsSayOverWhatTheyGo) {
+  const auto exchange = [](const char* name) {
+    return of({.kernel = name, .op_family = "moe_all_to_all", .dtype = "fp8"}).ops.front().exchange;
+  };
+  EXPECT_EQ(exchange("DeepEP V1 low-latency dispatch EP16 (NVLink-assisted)"), Exchange::low_latency);
+  EXPECT_EQ(exchange("DeepEP V1 low-latency pure RDMA dispatch EP8"), Exchange::low_latency_network);
+  EXPECT_EQ(exchange("DeepEP V1 normal Internode dispatch EP16"), Exchange::once_per_node);
+}
+
+TEST(Network, LowLatencySendsEverySelectionByItself) {
+  const auto* chip = catalog::find_chip(catalog::chips(), "h800-sxm5-80gb");
+  const auto cluster = catalog::default_cluster(*chip);
+  const auto efficiency = calibrate::default_efficiency().on(*chip);
+  const Network network(cluster, *chip, efficiency, default_constants());
+  const work::MoeExchange x{.tokens = 128, .hidden = 7168, .topk = 8, .num_experts = 256, .gpus = 64};
+  const auto seconds = [&](work::MoeExchange e, work::Dtype dtype, Group group, bool uses_link = true) {
+    e.gpus = group.gpus;
+    return network.low_latency_exchange(e, dtype, group, uses_link).seconds.value;
+  };
+  const double fp8 = seconds(x, work::Dtype::fp8, {.gpus = 64, .local = 8});
+  const double bf16 = seconds(x, work::Dtype::bf16, {.gpus = 64, .local = 8});
+  auto twice = x;
+  twice.tokens *= 2;
+  EXPECT_NEAR(bf16, seconds(twice, work::Dtype::fp8, {.gpus = 64, .local = 8}), 1e-12);
+  EXPECT_GT(bf16, 1.5 * fp8);
+  // Seven of eight selections leave the node, all where the link is not used; inside a node the network is not.
+  const double bytes = 128 * 8 * 7168;
+  EXPECT_NEAR(seconds(x, work::Dtype::fp8, {.gpus = 64, .local = 8}, false) - fp8, bytes / 8 / 46e9, 1e-9);
+  EXPECT_LT(seconds(x, work::Dtype::fp8, {.gpus = 8, .local = 8}), fp8);
+  EXPECT_EQ(seconds(x, work::Dtype::fp8, {.gpus = 1, .local = 1}), 0);
+}
+
+TEST(Network, Bf16DispatchTakesTwiceFp8s) {
+  const auto* chip = catalog::find_chip(catalog::chips(), "h100-sxm5-80gb");
+  const auto on = calibrate::default_efficiency().on(*chip);
+  const work::MoeExchange x{.tokens = 8192, .hidden = 7168, .topk = 8, .num_experts = 256, .gpus = 8};
+  EXPECT_NEAR(on.time(x, work::Dtype::bf16).seconds / on.time(x, work::Dtype::fp8).seconds, 2, 0.2);
 }
 
 TEST(KernelWorkload, GroupsOfGpusAreReadFromTheName) {

@@ -105,6 +105,19 @@ TEST(Step, RecomputeEndsAtTheLastSavedTensorWhereTheStackDoes) {
             }()));
 }
 
+TEST(Step, HeadsOfOddWidthsLeaveTheTensorCores) {
+  Job j = job("bloom-176b", "a100-sxm4-80gb",
+              {.gpus = 96, .tensor_par = 8, .pipeline_par = 12, .global_batch = 64, .seq_len = 2048});
+  j.layout.attention_impl = AttentionImpl::materialised;
+  const double aligned = seconds(j);
+  j.model.head_dim = j.model.v_head_dim = 124;  // a little less work
+  EXPECT_GT(seconds(j), 1.1 * aligned);
+  j.layout.attention_impl = AttentionImpl::flash;
+  const double flash = seconds(j);
+  j.model.head_dim = j.model.v_head_dim = 128;
+  EXPECT_LE(flash, seconds(j) * 1.001) << "fused kernels pad";
+}
+
 TEST(Step, AGradientsCollectiveHidesBehindTheWeightGradient) {
   Job j = llama();
   j.layout.sequence_par = true;

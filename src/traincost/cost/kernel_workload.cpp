@@ -288,7 +288,9 @@ void gate(Fields& f, Workload& out) {
 void place_rows(Fields& f, Workload& out) {
   constexpr double kIdBytes = 4, kSteps = 3;
   const double rows = f.get("tokens", f.row().tokens, 4096) * f.get("topk", f.row().topk, kTopk);
-  out.ops.push_back({work::Stream{.bytes = kIdBytes * rows}, Dtype::bf16, kSteps});
+  const double counted = out.counted_bytes;
+  add(out, work::Stream{.bytes = kIdBytes * rows}, Dtype::bf16, kSteps);
+  if (counted > 0) out.counted_bytes = counted;  // beside the rows nobody counts them
 }
 
 void permute(Fields& f, Workload& out) {
