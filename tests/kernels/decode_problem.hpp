@@ -1,16 +1,21 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <numeric>
 #include <utility>
 #include <vector>
 
 #include <kernels/common/address.hpp>
+#include <kernels/common/deviation.hpp>
 #include <kernels/common/random.hpp>
+#include <kernels/registry.hpp>
 #include <kernels/split_kv/device_plan.hpp>
 
-/// What the tests of the decode kernels share: paged caches.
+/// What the tests of the decode kernels share: paged caches, and what comes out.
 namespace traincost::kernels {
 
 // Far outside of any cache: an entry of the block table that must not be used.
@@ -64,6 +69,26 @@ std::vector<T> paged(const std::vector<T>& tokens, int width, const std::vector<
 
 inline std::int64_t total(const std::vector<int>& lengths) {
   return std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+}
+
+/// What came out, and how many partial results the plan had.
+struct DecodeOutputs {
+  std::vector<__nv_bfloat16> out;
+  std::vector<float> lse;
+  int slots = 0;
+};
+
+inline void expect_near(const DecodeOutputs& got, const DecodeOutputs& expected, const Tolerance& tolerance,
+                        double lse_tolerance) {
+  const Deviation d = deviation(got.out, expected.out);
+  EXPECT_TRUE(is_within(d, tolerance)) << "absolute " << d.absolute << ", relative " << d.relative << ", cosine "
+                                       << d.cosine;
+  EXPECT_LE(deviation(got.lse, expected.lse).absolute, lse_tolerance);
+}
+
+inline bool are_same(const DecodeOutputs& a, const DecodeOutputs& b) {
+  return std::memcmp(a.out.data(), b.out.data(), a.out.size() * 2) == 0 &&
+         std::memcmp(a.lse.data(), b.lse.data(), a.lse.size() * 4) == 0;
 }
 
 }  // namespace traincost::kernels

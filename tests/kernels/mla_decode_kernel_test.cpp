@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include <traincost/work/decode.hpp>
@@ -104,14 +103,7 @@ Params params(const Host& h) {
           .sm_scale = 0.0721687836F};  // 1 / sqrt(192): of the expanded head
 }
 
-/// What came out, and how many partial results the plan had.
-struct Outputs {
-  std::vector<__nv_bfloat16> out;
-  std::vector<float> lse;
-  int slots = 0;
-};
-
-Outputs run(const Host& h) {
+DecodeOutputs run(const Host& h) {
   const split_kv::DevicePlan plan(h.shape.lengths, h.shape.num_parts,
                                   static_cast<std::size_t>(h.shape.s_q) * h.shape.h_q, kLatent);
   finish();
@@ -134,8 +126,8 @@ Outputs run(const Host& h) {
   return {out.to_host(), lse.to_host(), plan.slots()};
 }
 
-Outputs want(const Host& h) {
-  Outputs o{std::vector<__nv_bfloat16>(h.rows() * kLatent), std::vector<float>(h.rows())};
+DecodeOutputs want(const Host& h) {
+  DecodeOutputs o{std::vector<__nv_bfloat16>(h.rows() * kLatent), std::vector<float>(h.rows())};
   Params p = params(h);
   p.q = h.q.data();
   p.cache = h.cache.data();
@@ -145,13 +137,6 @@ Outputs want(const Host& h) {
   p.lse = o.lse.data();
   reference(p);
   return o;
-}
-
-void expect_near(const Outputs& got, const Outputs& expected, const Tolerance& tolerance, double lse_tolerance) {
-  const Deviation d = deviation(got.out, expected.out);
-  EXPECT_TRUE(is_within(d, tolerance)) << "absolute " << d.absolute << ", relative " << d.relative << ", cosine "
-                                       << d.cosine;
-  EXPECT_LE(deviation(got.lse, expected.lse).absolute, lse_tolerance);
 }
 
 work::PagedDecode work_of(const DecodeShape& s, int partial_results) {
@@ -192,11 +177,6 @@ TEST_P(Schedules, AgreesWithTheReference) {
   }
 }
 
-bool are_same(const Outputs& a, const Outputs& b) {
-  return std::memcmp(a.out.data(), b.out.data(), a.out.size() * 2) == 0 &&
-         std::memcmp(a.lse.data(), b.lse.data(), a.lse.size() * 4) == 0;
-}
-
 TEST_P(Schedules, PagesInAnyOrderGiveTheSameBits) {
   for (const bool is_fp8 : {false, true}) {
     const DecodeShape s{1, 16, {200, 70}, is_fp8};
@@ -211,13 +191,13 @@ TEST_P(Schedules, AnyNumberOfSplitsAgrees) {
     const bool is_full = GetParam().order == ptx::Order::kForward && !is_fp8;
     const auto counts = is_full ? std::vector<int>{2, 3, 4, 5, 6, 7, 8, 9, 100} : std::vector<int>{4};
     DecodeShape s{2, 2, {2100}, is_fp8, true, 1};
-    const Outputs whole = run(Host(s));
+    const DecodeOutputs whole = run(Host(s));
     EXPECT_EQ(whole.slots, 0);
-    const Outputs expected = want(Host(s));
+    const DecodeOutputs expected = want(Host(s));
     for (const int num_parts : counts) {
       s.num_parts = num_parts;
       SCOPED_TRACE(describe(s));
-      const Outputs cut = run(Host(s));
+      const DecodeOutputs cut = run(Host(s));
       EXPECT_EQ(cut.slots, std::min(num_parts, kMostParts));
       expect_near(cut, expected, is_fp8 ? kFp8Tolerance : kBf16Tolerance, is_fp8 ? kFp8LseTolerance : kLseTolerance);
       // Against the whole: probabilities are rounded to bf16 under other maxima, then the results.
@@ -232,8 +212,8 @@ TEST_P(Schedules, VeryLargeLogits) {
   for (const bool is_fp8 : {false, true}) {
     const DecodeShape s{1, 8, {150, 40}, is_fp8};
     const Host h(s, Pages::shuffled, 3e5);
-    const Outputs got = run(h);
-    const Outputs expected = want(h);
+    const DecodeOutputs got = run(h);
+    const DecodeOutputs expected = want(h);
     for (const float lse : expected.lse) EXPECT_GT(lse, 1e5F);
     // fp8: a key's rounding to bf16 times 1e5 may choose another token; the log-sum-exp must still be right.
     if (!is_fp8) EXPECT_LE(deviation(got.out, expected.out).cosine, 5e-6);
@@ -302,7 +282,7 @@ TEST(MlaDecodeLong, OneHundredThirtyOneThousandTokens) {
   p.lse = lse.data();
   tested(p.is_fp8).launch(p, nullptr);
   finish();
-  Outputs expected = want(h);
+  DecodeOutputs expected = want(h);
   for (float& x : expected.lse) x += std::log(static_cast<float>(kPages));
   expect_near({out.to_host(), lse.to_host()}, expected, kBf16Tolerance, kLseTolerance);
 }
@@ -319,7 +299,7 @@ TEST(MlaDecodeTraffic, TheCacheIsReadOnce) {
         SCOPED_TRACE(testing::Message() << describe(s) << ", " << sm_count << " SMs");
         ptx::set_options({});
         const Host h(s);
-        const Outputs got = run(h);
+        const DecodeOutputs got = run(h);
         const work::PagedDecode work = work_of(s, got.slots);
         const double token_bytes = work::bytes_per_token(work.cache).value;
         const double unused = static_cast<double>(unused_tokens(s)) * token_bytes;
