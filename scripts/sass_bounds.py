@@ -55,9 +55,9 @@ CASES = (
     ("bf16 forward", "grouped_gemm/sm90/bf16.cu", r"rows_kernel<.*, 0, 0, 0>", 4096, 7168, 2, 0),
     ("bf16 input gradient", "grouped_gemm/sm90/bf16.cu", r"rows_kernel<.*, 0, 1, 0>", 7168, 4096, 2, 0),
     ("bf16 weight gradient", "grouped_gemm/sm90/bf16.cu", r"weight_gradient_kernel", 7168, 4096, 2, 0),
-    ("fp8 forward", "grouped_gemm/sm90/fp8.cu", r"fp8_rows_kernel", 4096, 7168, 1, 4 * ROWS),
-    ("fp8 input gradient", "grouped_gemm/sm90/fp8.cu", r"fp8_rows_kernel", 7168, 4096, 1, 4 * ROWS),
-    ("fp8 weight gradient", "grouped_gemm/sm90/fp8.cu", r"fp8_weight_gradient", 7168, 4096, 1, 4 * (ROWS + 192)),
+    ("fp8 forward", "grouped_gemm/sm90/fp8.cu", r"rows_kernel", 4096, 7168, 1, 4 * ROWS),
+    ("fp8 input gradient", "grouped_gemm/sm90/fp8.cu", r"rows_kernel", 7168, 4096, 1, 4 * ROWS),
+    ("fp8 weight gradient", "grouped_gemm/sm90/fp8.cu", r"weight_gradient_kernel", 7168, 4096, 1, 4 * (ROWS + 192)),
 )
 
 # Decoding: name, pattern of the kernel's name.
