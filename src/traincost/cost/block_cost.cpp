@@ -97,7 +97,8 @@ double PartsPricer::throttle(const Kernel& kernel) const {
 
 PricedKernel PartsPricer::price(const Kernel& kernel) const {
   const auto timing = efficiency_.time(kernel.op, kernel.dtype);
-  return {.seconds = timing.seconds * (kernel.slowdown * slowdown_ * throttle(kernel)), .timing = timing};
+  return {.seconds = timing.seconds * (kernel.count * kernel.slowdown * slowdown_ * throttle(kernel)),
+          .timing = timing};
 }
 
 Tally PartsPricer::tally(const std::vector<Kernel>& kernels) const {

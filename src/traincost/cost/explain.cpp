@@ -51,8 +51,8 @@ class Explanation {
         part = parts.insert(part, {.name = name, .floor = Seconds{}, .source = source});
       }
       part->seconds += priced[i].seconds * times;
-      *part->floor +=
-          floor_of(pricing_.job.chip, k) * (times * (together.empty() ? 1 : pricing_.job.layout.recompute_share));
+      *part->floor += floor_of(pricing_.job.chip, k) *
+                      (k.count * times * (together.empty() ? 1 : pricing_.job.layout.recompute_share));
       part->origin = std::max(part->origin, priced[i].timing.origin);
     }
   }

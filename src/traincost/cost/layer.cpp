@@ -71,17 +71,19 @@ class Builder {
     block_.input_grad.push_back({.op = work::Stream{backward_bytes * passes}, .role = Role::attention});
   }
 
-  // The same product for each of `groups` experts, over `rows` in all. Training libraries run the groups in one kernel
-  // at about the rate of one dense product (published DeepGEMM and CUTLASS figures; the tables of inference frameworks
-  // time other kernels); a group's rows are padded to a tile. The weight gradients reduce over a group's rows each.
+  // The same product for each of `groups` experts, over `rows` in all: one by one, as Transformer Engine runs them with
+  // cuBLAS; kernels that take all groups at once (DeepGEMM) are a little faster where groups are small. A group's rows
+  // are padded to a tile. The weight gradients reduce over a group's rows each.
   void grouped_gemm(double rows, double groups, double n, double k) {
     const Dtype dtype = job_.layout.dtype;
-    const double padded = rows + groups * kTileRows / 2;
+    const double each = rows / groups + kTileRows / 2;
     if (is_fp8(dtype)) casts(rows, n, k);
-    add_forward({.op = work::Gemm{padded, n, k}, .dtype = dtype, .role = Role::experts}, false);
-    block_.input_grad.push_back({.op = work::Gemm{padded, k, n}, .dtype = dtype, .role = Role::experts});
-    block_.weight_grad.push_back(
-        {.op = work::Gemm{groups * n, k, padded / groups}, .dtype = dtype, .role = Role::experts});
+    const auto product = [&](double a, double b, double c) {
+      return Kernel{.op = work::Gemm{a, b, c}, .dtype = dtype, .role = Role::experts, .count = groups};
+    };
+    add_forward(product(each, n, k), false);
+    block_.input_grad.push_back(product(each, k, n));
+    block_.weight_grad.push_back(product(n, k, each));
     accumulate(Role::experts, groups * n * k);
   }
 

@@ -22,6 +22,7 @@ struct Kernel {
   work::Dtype dtype = work::Dtype::bf16;
   Role role = Role::elementwise;
   double slowdown = 1;
+  double count = 1;  // as many, one after another, behind one launch
 };
 
 /// The kernels of a layer by the pass that runs them. Input and weight gradients apart: zero-bubble schedules and
