@@ -127,7 +127,10 @@ __device__ __forceinline__ void produce(const Shared<S>& shared, Turn<S::kStages
       ptx::cp_async_bulk_tensor_2d_multicast(a, maps.a, reduction, a_outer, full, kBoth);
     else
       ptx::cp_async_bulk_tensor_2d_multicast(a, maps.a, a_outer, reduction, full, kBoth);
-    if constexpr (S::kB == Order::reduction) {
+    if constexpr (S::kScales == Scales::rows) {
+      for (int half = 0; half < 2; ++half)
+        ptx::cp_async_bulk_tensor_4d(b + half * S::kBBytes / 2, maps.b, reduction, 2 * half, 0, at.b_outer / 16, full);
+    } else if constexpr (S::kB == Order::reduction) {
       ptx::cp_async_bulk_tensor_3d(b, maps.b, reduction, at.b_outer, at.b_batch, full);
     } else {
       for (int i = 0; i < S::kBlockN / kBoxOuter; ++i)
@@ -144,7 +147,8 @@ __device__ __forceinline__ void produce(const Shared<S>& shared, Turn<S::kStages
 }
 
 /// What a thread of the multiplying warpgroups holds of the tile: rows row() and row() + 8, columns 8 i + column() +
-/// 0, 1.
+/// 0, 1. With scales of both operands' rows (fours_map): columns 16 i + 2 column() + 0..3, two each in c[4 i] and in
+/// c[4 i + kBlockN / 4], so that scales and results are read and written by fours.
 template <class S>
 struct Accumulator {
   float c[S::kBlockN / 2];
@@ -225,10 +229,23 @@ __device__ __forceinline__ float load_shared(std::uint32_t at) {
   asm volatile("ld.shared.f32 %0, [%1];" : "=f"(value) : "r"(at) : "memory");
   return value;
 }
-__device__ __forceinline__ float2 load_shared2(std::uint32_t at) {
-  float2 value;
-  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(value.x), "=f"(value.y) : "r"(at) : "memory");
+__device__ __forceinline__ float4 load_shared4(std::uint32_t at) {
+  float4 value;
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
+               : "r"(at)
+               : "memory");
   return value;
+}
+
+/// acc += row scales x column scales x c, for the four elements from `at` on.
+template <int kCount>
+__device__ __forceinline__ void add_scaled(float (&acc)[kCount], const float (&c)[kCount], int at, float low,
+                                           float high, float first, float second) {
+  acc[at] += low * first * c[at];
+  acc[at + 1] += low * second * c[at + 1];
+  acc[at + 2] += high * first * c[at + 2];
+  acc[at + 3] += high * second * c[at + 3];
 }
 
 /// Scales of b at 128 x 128 for a tile's columns: those of the tile's first block of 128 columns and of the next.
@@ -270,19 +287,14 @@ __device__ __forceinline__ void consume_scaled(const Shared<S>& shared, Turn<S::
 #pragma unroll
       for (int i = 0; i < S::kBlockN / 8; ++i) {
         const float b = i < 8 ? first : (i < 16 ? middle : second);
-        acc.c[4 * i] += low * b * c[4 * i];
-        acc.c[4 * i + 1] += low * b * c[4 * i + 1];
-        acc.c[4 * i + 2] += high * b * c[4 * i + 2];
-        acc.c[4 * i + 3] += high * b * c[4 * i + 3];
+        add_scaled(acc.c, c, 4 * i, low, high, b, b);
       }
     } else {
 #pragma unroll
-      for (int i = 0; i < S::kBlockN / 8; ++i) {
-        const float2 b = load_shared2(shared.b_scales(turn.stage) + 4 * (8 * i + Accumulator<S>::column()));
-        acc.c[4 * i] += low * b.x * c[4 * i];
-        acc.c[4 * i + 1] += low * b.y * c[4 * i + 1];
-        acc.c[4 * i + 2] += high * b.x * c[4 * i + 2];
-        acc.c[4 * i + 3] += high * b.y * c[4 * i + 3];
+      for (int i = 0; i < S::kBlockN / 16; ++i) {
+        const float4 b = load_shared4(shared.b_scales(turn.stage) + 4 * (16 * i + 2 * Accumulator<S>::column()));
+        add_scaled(acc.c, c, 4 * i, low, high, b.x, b.y);
+        add_scaled(acc.c, c, 4 * i + S::kBlockN / 4, low, high, b.z, b.w);
       }
       release(shared.empty + 8 * turn.stage);
     }
@@ -298,17 +310,31 @@ __device__ __forceinline__ void store(const Shared<S>& shared, const Accumulator
                          {out.data + row_offset(warp * 16, out.stride), out.stride, out.rows - warp * 16, out.columns});
 }
 
-/// fp32, added to what is there or not. Columns: a multiple of 2.
+/// fp32, added to what is there or not. Columns: a multiple of 2, with scales of both operands' rows of 16.
 template <class S>
 __device__ __forceinline__ void store(const Accumulator<S>& acc, const Output<float>& out, bool adds) {
+  if constexpr (S::kScales == Scales::rows) {
 #pragma unroll
-  for (int i = 0; i < S::kBlockN / 4; ++i) {
-    const int row = Accumulator<S>::row() + i % 2 * 8;
-    const int column = i / 2 * 8 + Accumulator<S>::column();
-    if (row >= out.rows || column >= out.columns) continue;
-    auto* to = reinterpret_cast<float2*>(out.data + row_offset(row, out.stride) + column);
-    const float2 before = adds ? *to : make_float2(0, 0);
-    *to = make_float2(before.x + acc.c[2 * i], before.y + acc.c[2 * i + 1]);
+    for (int i = 0; i < S::kBlockN / 8; ++i) {
+      const int row = Accumulator<S>::row() + i % 2 * 8;
+      const int column = i / 2 * 16 + 2 * Accumulator<S>::column();
+      if (row >= out.rows || column >= out.columns) continue;
+      const float* c = acc.c + 2 * i;
+      auto* to = reinterpret_cast<float4*>(out.data + row_offset(row, out.stride) + column);
+      const float4 before = adds ? *to : make_float4(0, 0, 0, 0);
+      *to =
+          make_float4(before.x + c[0], before.y + c[1], before.z + c[S::kBlockN / 4], before.w + c[S::kBlockN / 4 + 1]);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < S::kBlockN / 4; ++i) {
+      const int row = Accumulator<S>::row() + i % 2 * 8;
+      const int column = i / 2 * 8 + Accumulator<S>::column();
+      if (row >= out.rows || column >= out.columns) continue;
+      auto* to = reinterpret_cast<float2*>(out.data + row_offset(row, out.stride) + column);
+      const float2 before = adds ? *to : make_float2(0, 0);
+      *to = make_float2(before.x + acc.c[2 * i], before.y + acc.c[2 * i + 1]);
+    }
   }
 }
 

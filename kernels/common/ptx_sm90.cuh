@@ -92,6 +92,15 @@ __device__ __forceinline__ void cp_async_bulk_tensor_3d(std::uint32_t shared, co
       : "memory");
 }
 
+__device__ __forceinline__ void cp_async_bulk_tensor_4d(std::uint32_t shared, const CUtensorMap* map, int x, int y,
+                                                        int z, int w, std::uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], "
+      "[%6];" ::"r"(shared),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(w), "r"(barrier)
+      : "memory");
+}
+
 /// To the same place of every block in the mask, whose mbarriers count it each.
 __device__ __forceinline__ void cp_async_bulk_tensor_2d_multicast(std::uint32_t shared, const CUtensorMap* map, int x,
                                                                   int y, std::uint32_t barrier, std::uint16_t blocks) {

@@ -28,7 +28,16 @@ struct MatrixBox {
 
 namespace detail {
 
-inline CUtensorMap tensor_map(CUtensorMapDataType type, int element_bytes, const void* data, const MatrixBox& m) {
+/// A tensor of up to four dimensions, the innermost first; strides in bytes, of all but the innermost.
+struct Encoding {
+  cuuint32_t rank;
+  std::array<cuuint64_t, 4> size;
+  std::array<cuuint64_t, 3> strides;
+  std::array<cuuint32_t, 4> box;
+  CUtensorMapSwizzle swizzle;
+};
+
+inline CUtensorMap encode(CUtensorMapDataType type, const void* data, const Encoding& e) {
   static const auto kEncode = [] {
     constexpr unsigned kSince = 12000;  // CUDA 12.0
     void* function = nullptr;
@@ -38,16 +47,11 @@ inline CUtensorMap tensor_map(CUtensorMapDataType type, int element_bytes, const
     if (function == nullptr) throw CudaError("this driver has no cuTensorMapEncodeTiled: CUDA 12 is needed");
     return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function);
   }();
-  const auto row_bytes = static_cast<cuuint64_t>(m.stride) * static_cast<cuuint64_t>(element_bytes);
-  const std::array<cuuint64_t, 3> size{static_cast<cuuint64_t>(m.columns), static_cast<cuuint64_t>(m.rows),
-                                       static_cast<cuuint64_t>(m.batches)};
-  const std::array<cuuint64_t, 2> strides{row_bytes, row_bytes * static_cast<cuuint64_t>(m.rows)};
-  const std::array<cuuint32_t, 3> box{static_cast<cuuint32_t>(m.box_columns), static_cast<cuuint32_t>(m.box_rows), 1};
-  const std::array<cuuint32_t, 3> every{1, 1, 1};
+  const std::array<cuuint32_t, 4> every{1, 1, 1, 1};
   CUtensorMap map{};
   // The copy only reads; the interface knows no const.
-  const CUresult result = kEncode(&map, type, m.batches == 0 ? 2 : 3, const_cast<void*>(data), size.data(),
-                                  strides.data(), box.data(), every.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, m.swizzle,
+  const CUresult result = kEncode(&map, type, e.rank, const_cast<void*>(data), e.size.data(), e.strides.data(),
+                                  e.box.data(), every.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, e.swizzle,
                                   CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS)
     throw CudaError(std::string("cuTensorMapEncodeTiled: error ").append(std::to_string(result)));
@@ -57,8 +61,28 @@ inline CUtensorMap tensor_map(CUtensorMapDataType type, int element_bytes, const
 }  // namespace detail
 
 template <class T>
-CUtensorMap tensor_map(const T* data, const MatrixBox& matrix) {
-  return detail::tensor_map(kTensorMapType<T>, sizeof(T), data, matrix);
+CUtensorMap tensor_map(const T* data, const MatrixBox& m) {
+  const auto row_bytes = static_cast<cuuint64_t>(m.stride) * sizeof(T);
+  const auto rows = static_cast<cuuint64_t>(m.rows);
+  return detail::encode(kTensorMapType<T>, data,
+                        {.rank = m.batches == 0 ? 2U : 3U,
+                         .size = {static_cast<cuuint64_t>(m.columns), rows, static_cast<cuuint64_t>(m.batches)},
+                         .strides = {row_bytes, row_bytes * rows},
+                         .box = {static_cast<cuuint32_t>(m.box_columns), static_cast<cuuint32_t>(m.box_rows), 1},
+                         .swizzle = m.swizzle});
+}
+
+/// The matrix as [rows / 16][4][4] rows, of whose last four a box takes two: box_rows rows of twice as many, so that of
+/// each sixteen columns of a wgmma a thread holds four neighbours, two in each of two boxes. Rows: a multiple of 16.
+template <class T>
+CUtensorMap fours_map(const T* data, const MatrixBox& m) {
+  const auto row_bytes = static_cast<cuuint64_t>(m.stride) * sizeof(T);
+  return detail::encode(kTensorMapType<T>, data,
+                        {.rank = 4,
+                         .size = {static_cast<cuuint64_t>(m.columns), 4, 4, static_cast<cuuint64_t>(m.rows) / 16},
+                         .strides = {row_bytes, 4 * row_bytes, 16 * row_bytes},
+                         .box = {static_cast<cuuint32_t>(m.box_columns), 2, 4, static_cast<cuuint32_t>(m.box_rows) / 8},
+                         .swizzle = m.swizzle});
 }
 
 }  // namespace traincost::kernels

@@ -46,7 +46,11 @@ void launch(const Fp8WeightGradientParams& p, cudaStream_t stream) {
   const std::int64_t blocks = p.rows / core::kScaleBlock;
   core::start<Weight>(weight_gradient_kernel<Weight>, s.num_experts * ceil_div(s.n, core::kBlockM), s.k, stream,
                       Operands{.a = code_map(p.grad_output, s.n, p.rows, 0, core::kBoxOuter),
-                               .b = code_map(p.input, s.k, p.rows, 1, kBlockN),
+                               .b = fours_map(p.input, {.rows = s.k,
+                                                        .columns = p.rows,
+                                                        .stride = p.rows,
+                                                        .box_rows = kBlockN / 2,
+                                                        .box_columns = core::kRowBytes}),
                                .a_scales = scale_map(p.grad_scales, blocks, s.n, s.n, core::kBlockM),
                                .b_scales = scale_map(p.input_scales, blocks, s.k, s.k, kBlockN)},
                       WeightArgs{experts(s, p.first_row, p.counts, p.rows), s.n, s.k, p.is_accumulated, p.grad_weight});

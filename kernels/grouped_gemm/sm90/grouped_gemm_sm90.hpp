@@ -36,7 +36,7 @@ struct Fp8Params {
 /// quantised along the rows, 128 of them to a scale, and lie transposed. Experts begin at multiples of 128; rows up to
 /// the next multiple are zeros.
 struct Fp8WeightGradientParams {
-  Shape shape;
+  Shape shape;            // k: a multiple of 16
   std::int64_t rows = 0;  // a multiple of 128
   bool is_accumulated = false;
   const int* first_row = nullptr;             // [num_experts], may be nullptr
@@ -66,6 +66,7 @@ inline void validate(const Fp8WeightGradientParams& p) {
   validate_rows(p.shape, p.rows);
   require(p.rows > 0 && p.rows % kScaleBlock == 0, "grouped_gemm", "rows", p.rows,
           "a multiple of 128, above 0, in fp8");
+  require(p.shape.k % 16 == 0, "grouped_gemm", "k", p.shape.k, "a multiple of 16 in fp8");
   if (p.first_row != nullptr) return;
   require(p.rows / p.shape.num_experts % kScaleBlock == 0, "grouped_gemm", "rows", p.rows,
           "a multiple of 128 for each expert, in the masked layout");
