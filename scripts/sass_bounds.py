@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""What the machine code of the Hopper kernels allows: for each main loop tensor-core cycles, bytes of shared memory and
-issue slots of one tile, and the fraction of peak that the largest of them leaves. A bound, not a timing.
+"""What the machine code of the kernels for Hopper, and of attention on mma.sync, allows: for each main loop tensor-core
+cycles, bytes of shared memory and issue slots of one tile, and the fraction of peak that the largest of them leaves. A
+bound, not a timing.
 
     scripts/sass_bounds.py            compares with the tables in the kernels' README.md
     scripts/sass_bounds.py --write    writes it anew
@@ -23,6 +24,11 @@ attention: a step is a tile of keys (forward) or of queries (backward), a tile w
 of 8192, on average. Exponentials: 16 a cycle. The forward loop is that without a mask; the backward loop counts
 its rare parts (mask, last rows, turns) as if each step had them. Scores behind the diagonal
 or the sequence's end count as lost.
+
+attention on mma.sync, one multiprocessor of an A100 (NVIDIA A100 Tensor Core GPU Architecture, 2020): a HMMA of
+16 x 8 x 16 takes 2 cycles (2048 FLOP a cycle), LDSM and LDGSTS of a warp move 512 bytes, exponentials 16 a cycle, four
+schedulers. A step takes the longest; its rare parts count as if each step had them. Blocks that share a multiprocessor
+share all four.
 """
 
 import argparse
@@ -40,7 +46,13 @@ from check_ptxas import ROOT, demangle, run
 BEGIN, END = "<!-- begin:bounds -->\n", "<!-- end:bounds -->\n"
 SKIPPED = 77  # for ctest
 # What the designs must allow.
-LEAST = {"fp8 forward": 0.80, "bf16 cache, 128 heads": 0.75, "fp8 cache, 128 heads": 0.75}
+LEAST = {
+    "fp8 forward": 0.80,
+    "bf16 cache, 128 heads": 0.75,
+    "fp8 cache, 128 heads": 0.75,
+    "forward 192/128": 0.90,
+    "backward 192/128": 0.70,
+}
 
 ROWS = 128  # of a tile
 CLUSTER = 2  # blocks, whose tiles lie side by side and share the rows of the first operand
@@ -79,6 +91,21 @@ ATTENTION_CASES = (
 )
 D_V, BLOCK, QUERIES, CAUSAL = 128, 128, 64, 8192
 EXPONENTIALS_PER_CYCLE = 16
+
+# The same on mma.sync: name, source, pattern of the kernel's name, columns of q and k, rows of a step, whether a block
+# is of keys and whether it adds to the queries.
+MMA_CASES = (
+    ("forward 192/128", "attention/attention.cu", r"forward_kernel<192>", 192, 48, False, False),
+    ("forward 128/128", "attention/attention.cu", r"forward_kernel<128>", 128, 48, False, False),
+    ("backward 192/128", "attention/backward.cu", r"backward_kernel<192, 0, 1>", 192, 32, True, True),
+    ("backward 128/128", "attention/backward.cu", r"backward_kernel<128, 0, 1>", 128, 64, True, True),
+    ("deterministic 192/128, keys", "attention/backward.cu", r"backward_kernel<192, 0, 0>", 192, 32, True, False),
+    ("deterministic 192/128, queries", "attention/backward.cu", r"backward_kernel<192, 1, 0>", 192, 64, False, False),
+    ("deterministic 128/128, keys", "attention/backward.cu", r"backward_kernel<128, 0, 0>", 128, 64, True, False),
+    ("deterministic 128/128, queries", "attention/backward.cu", r"backward_kernel<128, 1, 0>", 128, 64, False, False),
+)
+MMA_FLOP, A100_FLOP_PER_CYCLE, SCHEDULERS = 2 * 16 * 8 * 16, 2048, 4
+UNROLLED = 64  # columns of an inner loop's turn
 
 INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(.*?);")
 LABEL = re.compile(r"^(\.L_\S+):")
@@ -238,10 +265,51 @@ def attention_bound(label, code, labels, d_qk):
     }
 
 
-def disassembled(nvcc, nvdisasm, source):
+def mma_bound(label, code, labels, d_qk, step, is_keys, adds):
+    is_forward = label.startswith("forward")
+    warps = 4 if is_forward else 8
+    found = loops(code, labels)
+    begin, end = max((loop for loop in found if count(code[slice(*loop)], "HMMA")), key=lambda loop: loop[1] - loop[0])
+    inner = sorted(loop for loop in found if begin <= loop[0] and loop[1] < end)
+    turns = (d_qk // UNROLLED, D_V // UNROLLED)  # scores, their gradients
+    loop = code[begin:end] + [
+        text for (first, last), n in zip(inner, turns, strict=False) for text in code[first:last] * (n - 1)
+    ]
+    # Scores and outputs; or scores, their gradients and those of keys or queries, of values, of the step's queries.
+    columns = d_qk + D_V if is_forward else 2 * d_qk + D_V + D_V * is_keys + d_qk * adds
+    products = count(loop, "HMMA") * warps
+    if products * MMA_FLOP != 2 * BLOCK * step * columns:
+        sys.exit(f"{label}: {products} products in the main loop, expected {2 * BLOCK * step * columns // MMA_FLOP}")
+    tensor = products * MMA_FLOP // A100_FLOP_PER_CYCLE
+    moved = 512 * count(loop, r"LDSM|LDGSTS\S*\.128|LDS\.128") + 256 * count(loop, r"LDS\.64")
+    shared_bytes = warps * (moved + 128 * count(loop, r"\bSTS\b|\bLDS\b |LDGSTS\.E \["))
+    exponentials = count(loop, r"MUFU\.EX2") * warps * 32 // EXPONENTIALS_PER_CYCLE
+    issue = warps // SCHEDULERS * len(loop)
+    cycles = max(tensor, shared_bytes / SHARED_BYTES_PER_CYCLE, exponentials, issue)
+    outside = warps // SCHEDULERS * (len(code) - (end - begin))
+    blocks = CAUSAL // BLOCK
+    steps = sum(math.ceil((block + 1) * BLOCK / step) for block in range(blocks)) / blocks
+    used = CAUSAL / 2 / (steps * step)
+    from_l2 = step * (d_qk + D_V) * 2 + step * d_qk * 4 * adds
+    return {
+        "tile": f"{BLOCK} x {step}",
+        "steps": f"{steps:.1f}",
+        "tensor cycles": tensor,
+        "shared KiB": f"{shared_bytes / 1024:.0f}",
+        "shared cycles": round(shared_bytes / SHARED_BYTES_PER_CYCLE),
+        "exponential cycles": exponentials,
+        "issue slots": issue,
+        "outside": outside,
+        "L2 bytes/cycle": f"{from_l2 / cycles:.0f}",
+        "scores used": f"{used:.3f}",
+        "bound": f"{steps * tensor * used / (steps * cycles + outside):.2f}",
+    }
+
+
+def disassembled(nvcc, nvdisasm, source, arch="sm_90a"):
     with tempfile.TemporaryDirectory() as folder:
         cubin = Path(folder) / "kernel.cubin"
-        run([nvcc, "-std=c++20", "-O3", "-arch=sm_90a", f"-I{ROOT}", f"-I{ROOT}/src", "-cubin",
+        run([nvcc, "-std=c++20", "-O3", f"-arch={arch}", f"-I{ROOT}", f"-I{ROOT}/src", "-cubin",
              ROOT / "kernels" / source, "-o", cubin])  # fmt: skip
         found = list(functions(run([nvdisasm, "-c", cubin])))
     names = demangle([name for name, _, _ in found])
@@ -252,6 +320,7 @@ def measure(nvcc, nvdisasm):
     """README -> rows of its table."""
     sources = {c[1] for c in CASES} | {DECODE_SOURCE} | {c[1] for c in ATTENTION_CASES}
     texts = {source: disassembled(nvcc, nvdisasm, source) for source in sources}
+    texts |= {source: disassembled(nvcc, nvdisasm, source, "sm_80") for source in {c[1] for c in MMA_CASES}}
 
     def kernel(source, pattern):
         _, code, labels = next(f for f in texts[source] if re.search(pattern, f[0]))
@@ -266,7 +335,16 @@ def measure(nvcc, nvdisasm):
         {"pass": label} | attention_bound(label, *kernel(source, pattern), d_qk)
         for label, source, pattern, d_qk in ATTENTION_CASES
     ]
-    return {"grouped_gemm": products, "mla_decode": decode, "attention": attention}
+    on_mma = [
+        {"pass": label} | mma_bound(label, *kernel(source, pattern), *rest)
+        for label, source, pattern, *rest in MMA_CASES
+    ]
+    return {
+        "grouped_gemm/sm90": products,
+        "mla_decode/sm90": decode,
+        "attention/sm90": attention,
+        "attention": on_mma,
+    }
 
 
 def markdown(rows):
@@ -291,7 +369,7 @@ def main():
         table = f"{markdown(rows)}\nnvcc {release}\n"
         print(table)
         problems += judge(rows)
-        problems += compare(ROOT / "kernels" / kernel / "sm90" / "README.md", table, release, arguments.write)
+        problems += compare(ROOT / "kernels" / kernel / "README.md", table, release, arguments.write)
     return 1 if problems else 0
 
 
