@@ -132,15 +132,15 @@ class Builder {
   }
 
   // fp8 operands are made from bf16 activations: the input for the product and transposed for the weight gradient, the
-  // output's gradient likewise. Scaled by block, the two differ and take a kernel each (DeepSeek-V3's trace);
-  // Transformer Engine writes both in one pass, and only one where products take any layout (cuBLAS: Blackwell, one
-  // scale a tensor).
+  // output's gradient likewise. Scaled by block, the two differ and take a kernel each (DeepSeek-V3's trace): both of
+  // the gradient as soon as it is there, the transposed input's with the product that needs it. Transformer Engine
+  // writes both in one pass, and only one where products take any layout (cuBLAS: Blackwell, one scale a tensor).
   void casts(double m, double n, double k) {
     block_.forward.push_back({.op = work::Quantize{m, k}, .role = Role::quantize});
     block_.input_grad.push_back({.op = work::Quantize{m, n}, .role = Role::quantize});
     if (job_.layout.dtype == Dtype::fp8_block) {
+      block_.input_grad.push_back({.op = work::Quantize{m, n}, .role = Role::quantize});
       block_.weight_grad.push_back({.op = work::Quantize{m, k}, .role = Role::quantize});
-      block_.weight_grad.push_back({.op = work::Quantize{m, n}, .role = Role::quantize});
     } else if (job_.layout.dtype != Dtype::fp8 || !job_.chip.arch.starts_with("Blackwell")) {
       block_.forward.push_back({.op = work::Stream{m * k}, .role = Role::quantize});
       block_.input_grad.push_back({.op = work::Stream{m * n}, .role = Role::quantize});
