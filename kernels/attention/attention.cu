@@ -1,5 +1,6 @@
 #include <kernels/attention/tile.cuh>
 #include <kernels/common/cuda_check.hpp>
+#include <kernels/common/reduce.cuh>
 
 /// The forward pass: four warps take 32 queries each through the keys, with a softmax of their own; a fragment of keys
 /// or values feeds two fragments of queries, so that shared memory keeps up with the tensor cores. Keys are copied
@@ -88,7 +89,7 @@ __device__ __forceinline__ void soften(Scores& s, State& state, float scale) {
       float largest = state.largest[i][half];
 #pragma unroll
       for (int j = 0; j < kKeys / 8; ++j) largest = fmaxf(largest, fmaxf(s.c[i][j][half * 2], s.c[i][j][half * 2 + 1]));
-      largest = max_over_row(largest);
+      largest = warp_max<kRowLanes>(largest);
       const float base = largest == -INFINITY ? 0.0F : largest * scale;
       const float factor = ptx::ex2_approx(state.largest[i][half] * scale - base);
       float sum = 0;
@@ -143,7 +144,7 @@ __device__ __forceinline__ void store(const Params& p, const State& state, int h
     float factor[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const float sum = sum_over_row(state.sum[i][half]);
+      const float sum = warp_sum<kRowLanes>(state.sum[i][half]);
       const int row = quad_row + i * 16 + half * 8;
       factor[half] = sum == 0 ? 0.0F : 1 / sum;
       if (is_first_lane && row < rows)

@@ -17,15 +17,6 @@ __device__ __forceinline__ int lane() { return static_cast<int>(threadIdx.x % 32
 __device__ __forceinline__ int quad() { return static_cast<int>(threadIdx.x % 32 / 4); }  // a fragment's row
 __device__ __forceinline__ int quad_lane() { return static_cast<int>(threadIdx.x % 4); }  // of its pairs of columns
 
-__device__ __forceinline__ float max_over_row(float x) {
-  x = fmaxf(x, __shfl_xor_sync(0xffffffffU, x, 1));
-  return fmaxf(x, __shfl_xor_sync(0xffffffffU, x, 2));
-}
-__device__ __forceinline__ float sum_over_row(float x) {
-  x += __shfl_xor_sync(0xffffffffU, x, 1);
-  return x + __shfl_xor_sync(0xffffffffU, x, 2);
-}
-
 /// Where a sequence lies, and which keys its queries see.
 struct Sequence {
   int first_q, first_k, s_q, s_k;

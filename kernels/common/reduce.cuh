@@ -5,6 +5,7 @@
 namespace traincost::kernels {
 
 constexpr int kWarpSize = 32;
+constexpr int kRowLanes = 4;  // hold a row of an accumulator fragment of mma.sync or wgmma
 constexpr unsigned kFullMask = 0xffffffffU;
 
 /// Sum over the `kWidth` lanes of each aligned segment of the warp, in a fixed order; every lane gets it.

@@ -1,5 +1,6 @@
 #include <kernels/common/address.hpp>
 #include <kernels/common/cuda_check.hpp>
+#include <kernels/common/reduce.cuh>
 #include <kernels/common/swizzled_rows.cuh>
 #include <kernels/common/vec8.cuh>
 #include <kernels/gqa_decode/gqa_decode.hpp>
@@ -95,15 +96,6 @@ struct State {
   float sum[2] = {0, 0};                      // of this lane's columns
 };
 
-__device__ __forceinline__ float max_over_row(float x) {
-  x = fmaxf(x, __shfl_xor_sync(0xffffffffU, x, 1));
-  return fmaxf(x, __shfl_xor_sync(0xffffffffU, x, 2));
-}
-__device__ __forceinline__ float sum_over_row(float x) {
-  x += __shfl_xor_sync(0xffffffffU, x, 1);
-  return x + __shfl_xor_sync(0xffffffffU, x, 2);
-}
-
 template <int kOwnTokens>
 struct Scores {
   float c[kOwnTokens / 8][4];
@@ -143,7 +135,7 @@ __device__ __forceinline__ void soften(Scores<kOwnTokens>& s, State& state, floa
         x = j * 8 + lane() % 4 * 2 + e < visible[half] ? x * scale : -INFINITY;
         largest = fmaxf(largest, x);
       }
-    largest = max_over_row(largest);
+    largest = warp_max<kRowLanes>(largest);
     const float base = largest == -INFINITY ? 0.0F : largest;
     const float factor = exp2f(state.largest[half] - base);
     float sum = 0;
@@ -191,7 +183,7 @@ struct Merge {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int row = warp() * 16 + half * 8 + lane() / 4;
-      const float total = sum_over_row(state.sum[half]);
+      const float total = warp_sum<kRowLanes>(state.sum[half]);
       if (lane() % 4 == 0) largest[row] = state.largest[half], sum[row] = total;
 #pragma unroll
       for (int j = 0; j < kHeadDim / 8; ++j)

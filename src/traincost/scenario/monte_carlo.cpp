@@ -83,13 +83,13 @@ Outcome run(const Plan& plan, const std::vector<int>& at, const MonteCarlo& how,
                                          .row_size = size,
                                          .chunks = chunks,
                                          .chunk_draws = kChunk});
-  std::vector<std::uint64_t> todo;
+  std::vector<std::uint64_t> pending;
   std::uint64_t loaded = 0;
   for (std::uint64_t c = 0; c < chunks; ++c) {
     if (checkpoint.load(c, rows_of(c)))
       loaded += rows_of(c).size() / size;
     else
-      todo.push_back(c);
+      pending.push_back(c);
   }
 
   Outcome outcome{.at = at, .draws = how.draws};
@@ -98,18 +98,18 @@ Outcome run(const Plan& plan, const std::vector<int>& at, const MonteCarlo& how,
   std::exception_ptr failure;
   const auto work = [&] {
     try {
-      for (std::size_t i = next++; i < todo.size(); i = next++) {
-        const auto chunk_rows = rows_of(todo[i]);
-        draw_chunk(plan, at, how, todo[i], chunk_rows);
+      for (std::size_t i = next++; i < pending.size(); i = next++) {
+        const auto chunk_rows = rows_of(pending[i]);
+        draw_chunk(plan, at, how, pending[i], chunk_rows);
         const std::scoped_lock lock(mutex);
-        checkpoint.store(todo[i], chunk_rows);
+        checkpoint.store(pending[i], chunk_rows);
         outcome.drawn_now += chunk_rows.size() / size;
         if (how.progress) how.progress(loaded + outcome.drawn_now, how.draws);
       }
     } catch (...) {
       const std::scoped_lock lock(mutex);
       failure = std::current_exception();
-      next = todo.size();
+      next = pending.size();
     }
   };
   const std::clock_t start = std::clock();
