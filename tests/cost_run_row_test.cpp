@@ -41,6 +41,23 @@ TEST(Stack, FrameworkYearAndFeatures) {
   EXPECT_EQ(parse_stack("", "").year, Stack{}.year);
 }
 
+TEST(Stack, RecipesAskForWhatAFrameworkLeavesOff) {
+  const Stack recipe = parse_stack("Megatron-Core + Transformer Engine (Megatron-Bridge), 2025-26", "");
+  EXPECT_EQ(recipe.exchange, Stack::Exchange::hybridep);
+  EXPECT_EQ(recipe.expert_overlap, Stack::ExpertOverlap::network);
+  EXPECT_EQ(recipe.graphs, Stack::Graphs::blackwell);
+  EXPECT_TRUE(recipe.overlaps_data_par);
+  EXPECT_FALSE(recipe.dispatches_fp8);
+  const Stack plain = parse_stack("Megatron-Core + Transformer Engine 2.11, 2026", "");
+  EXPECT_EQ(plain.exchange, Stack::Exchange::all_to_all);
+  EXPECT_EQ(plain.expert_overlap, Stack::ExpertOverlap::none);
+  EXPECT_EQ(plain.graphs, Stack::Graphs::none);
+  EXPECT_FALSE(plain.overlaps_data_par);
+  EXPECT_TRUE(parse_stack("HAI-LLM, 2024", "").dispatches_fp8);
+  EXPECT_TRUE(parse_stack("Megatron-DeepSpeed, 2021-22", "").blocks_launches);
+  EXPECT_FALSE(parse_stack("Megatron-DeepSpeed, 2022-23", "").blocks_launches);
+}
+
 constexpr std::string_view kHeader =
     "id,model,kind,layers,hidden,heads,ffn,ffn_type,vocab,seq_len,global_batch_sequences,chip,gpus,precision,tp,pp,"
     "micro_batch,recompute,interleave,reported_quantity,reported_value,seconds_per_iteration_derived,family\n";

@@ -34,7 +34,9 @@ constexpr Layout kExperts{.gpus = 2048,
 
 Job deepseek(const char* chip) {
   Job j = job("deepseek-v3", chip, kExperts);
-  j.stack.overlaps_expert_par = j.stack.dedups_expert_par = true;
+  j.stack.expert_overlap = Stack::ExpertOverlap::always;
+  j.stack.exchange = Stack::Exchange::deepep;
+  j.stack.dispatches_fp8 = true;
   j.stack.expert_nodes_limit = 4;
   return j;
 }

@@ -14,7 +14,8 @@ Job job(const char* model, const char* chip, double batch, double seq_len) {
         .chip = *c,
         .cluster = catalog::default_cluster(*c),
         .layout = {.global_batch = batch, .seq_len = seq_len}};
-  j.stack.dedups_expert_par = true;
+  j.stack.exchange = Stack::Exchange::deepep;
+  j.stack.dispatches_fp8 = true;
   return j;
 }
 

@@ -48,7 +48,7 @@ std::vector<Ablation> ablate(const Job& job, const calibrate::ChipEfficiency& ef
   Job now = job;
   now.model = dense_model(job.model);
   now.layout.dtype = work::Dtype::bf16;
-  now.stack.overlaps_expert_par = false;  // DualPipe does, whatever the stack
+  now.stack.expert_overlap = Stack::ExpertOverlap::none;  // DualPipe does, whatever the stack
   out.push_back(priced(now, "dense, multi-head attention, bf16", false, efficiency));
   if (catalog::is_moe(job.model)) {
     now.model = job.model;

@@ -110,6 +110,7 @@ Tally PartsPricer::tally(const std::vector<Kernel>& kernels) const {
     if (timing.origin != Origin::measured) result.transfer_error[role] += seconds.value * timing.log_sigma;
     result.origin[role] = std::max(result.origin[role], timing.origin);
     result.launches += 1;
+    result.routed_launches += kernel.is_routed ? 1 : 0;
   }
   return result;
 }
@@ -165,8 +166,7 @@ void PartsPricer::add_expert_exchange(BlockParts& parts) const {
     exchange.is_combine = is_combine;
     return network_.exchange(exchange, dtype, group, job_.stack).seconds;
   };
-  // Tokens travel in fp8 to the experts where the products are fp8 and the exchange library can; gradients in bf16.
-  const auto dispatch = job_.stack.dedups_expert_par ? l_.dtype : work::Dtype::bf16;
+  const auto dispatch = job_.stack.dispatches_fp8 ? l_.dtype : work::Dtype::bf16;  // gradients in bf16
   const auto bf16 = work::Dtype::bf16;
   parts.expert_forward = seconds(false, dispatch) + seconds(true, bf16);
   parts.expert_backward = seconds(false, bf16) + seconds(true, bf16);
@@ -207,16 +207,24 @@ void add_parameter_gathering(const Pricing& pricing, const BlockParts& parts, Bl
       job.stack.prefetches_backward ? exposed(gather + scatter, backward) : gather + exposed(scatter, backward);
 }
 
+bool captures_graphs(const Job& job) {
+  return job.stack.graphs == Stack::Graphs::blackwell && job.chip.arch == "Blackwell";
+}
+
 void add_host(const Pricing& pricing, const BlockParts& parts, BlockCost& cost) {
   const auto& c = pricing.constants;
   const Seconds per_launch{c.host_seconds * (1 + c.host_yearly_gain * (kTablesYear - pricing.job.stack.year))};
-  const auto waiting = [&](double launches, Seconds busy) {
-    return units::max(Seconds{}, per_launch * launches - busy);
+  const bool is_captured = captures_graphs(pricing.job);
+  const auto waiting = [&](double small_launches, auto... tallies) {
+    Tally all;
+    (all.add(tallies), ...);
+    double launches = is_captured ? all.routed_launches : all.launches + small_launches;
+    if (is_captured && pricing.job.layout.routing == Routing::token_drop) launches = 0;
+    const Seconds host = per_launch * launches;
+    return pricing.job.stack.blocks_launches ? host : units::max(Seconds{}, host - all.total());
   };
-  cost.host_forward = waiting(cost.forward.launches + parts.small_launches_forward, cost.forward.total());
-  cost.host_backward = waiting(
-      cost.recomputed.launches + cost.input_grad.launches + cost.weight_grad.launches + parts.small_launches_backward,
-      cost.recomputed.total() + cost.input_grad.total() + cost.weight_grad.total());
+  cost.host_forward = waiting(parts.small_launches_forward, cost.forward);
+  cost.host_backward = waiting(parts.small_launches_backward, cost.recomputed, cost.input_grad, cost.weight_grad);
 }
 
 BlockCost block_cost(const Pricing& pricing, const BlockParts& parts) {
@@ -257,6 +265,7 @@ void Tally::add(const Tally& other, double times) {
     origin[i] = std::max(origin[i], other.origin[i]);
   }
   launches += other.launches * times;
+  routed_launches += other.routed_launches * times;
 }
 
 void BlockCost::add(const BlockCost& other, double times) {

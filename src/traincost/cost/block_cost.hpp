@@ -13,7 +13,7 @@ struct Tally {
   std::array<units::Seconds, kRoles> by_role{};
   std::array<double, kRoles> transfer_error{};  // seconds x log_sigma of kernels that were not measured on the chip
   std::array<calibrate::Origin, kRoles> origin{};
-  double launches = 0;
+  double launches = 0, routed_launches = 0 /* of them */;
 
   [[nodiscard]] units::Seconds total() const;
   void add(const Tally& other, double times = 1);

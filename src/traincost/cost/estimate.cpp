@@ -68,8 +68,9 @@ void use_format_of_chip(Layout& layout, const catalog::Chip& chip, std::vector<s
 
 Stack stack_for(const catalog::Model& model, const Layout& layout) {
   Stack stack;
-  stack.overlaps_expert_par = layout.schedule == Schedule::dual_pipe;
-  stack.dedups_expert_par = true;
+  if (layout.schedule == Schedule::dual_pipe) stack.expert_overlap = Stack::ExpertOverlap::always;
+  stack.exchange = Stack::Exchange::deepep;
+  stack.dispatches_fp8 = true;
   if (model.published_layout && model.published_layout->routing_nodes)
     stack.expert_nodes_limit = *model.published_layout->routing_nodes;
   else
@@ -90,7 +91,8 @@ struct Choice {
 
 Choice searched(const Request& r, const Layout& base, const calibrate::ChipEfficiency& efficiency) {
   Job job = job_of(r, base);
-  job.stack.overlaps_expert_par = false;  // as job_of says of the layouts found: DualPipe alone hides the all-to-all
+  job.stack.expert_overlap =
+      Stack::ExpertOverlap::none;  // as job_of says of the layouts found: DualPipe alone hides the all-to-all
   Settled settled = settled_by(r);
   settled.dtype = base.dtype;
   if (has_parallelism(r)) {  // who names one kind of parallelism has the others in mind

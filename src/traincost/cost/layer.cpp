@@ -19,9 +19,12 @@ constexpr double kActivationBytes = 2;  // bf16 or fp16
 // this file lists 92: the rest are the index arithmetic of routing, dispatch and combine.
 constexpr double kRoutingLaunches = 120;
 constexpr double kAccumulationBytes = 6;  // per weight and micro-batch
-// Batched products of those years leave the tensor cores when a head's row is no multiple of 16 bytes (NVIDIA's matrix
-// multiplication guide): 312 against 19.5 TFLOPS on an A100.
-constexpr double kAlignedElements = 8, kUnalignedSlowdown = 16;
+// Batched products of those years leave the tensor cores for the fp32 units when a head's row is no multiple of 16
+// bytes (NVIDIA's matrix multiplication guide).
+constexpr double kAlignedElements = 8;
+// 312 against 19.5 TFLOPS on an A100; of the former the tables reach 0.43 on products so thin, of the latter steps with
+// heads of 108 reach 0.65.
+constexpr double kUnalignedSlowdown = 312 / 19.5 * 0.43 / 0.65;
 constexpr double kTileRows = 128;            // of a grouped product
 constexpr double kLogitBytes = 4;            // the loss is computed in fp32
 constexpr Dtype kUnquantised = Dtype::bf16;  // router, embedding and head stay out of fp8 recipes
@@ -60,9 +63,12 @@ class Builder {
 
   // A product of activations: both gradients belong to the backward's critical part.
   void activation_gemm(double m, double n, double k, double slowdown) {
-    add_forward({.op = work::Gemm{m, n, k}, .role = Role::attention, .slowdown = slowdown}, true);
-    block_.input_grad.push_back({.op = work::Gemm{m, k, n}, .role = Role::attention, .slowdown = slowdown});
-    block_.input_grad.push_back({.op = work::Gemm{m, n, k}, .role = Role::attention, .slowdown = slowdown});
+    const auto product = [slowdown](double a, double b, double c) {
+      return Kernel{.op = work::Gemm{a, b, c}, .role = Role::attention, .slowdown = slowdown};
+    };
+    add_forward(product(m, n, k), true);
+    block_.input_grad.push_back(product(m, k, n));
+    block_.input_grad.push_back(product(m, n, k));
   }
 
   void scores_traffic(double forward_bytes, double backward_bytes) {
@@ -77,7 +83,10 @@ class Builder {
   void grouped_gemm(double rows, double groups, double n, double k) {
     const Dtype dtype = job_.layout.dtype;
     const double each = rows / groups + kTileRows / 2;
-    if (is_fp8(dtype)) casts(rows, n, k);
+    if (is_fp8(dtype)) {
+      const double each_cast = job_.stack.scales_fp8_by_block ? 1 : groups;
+      casts(rows / each_cast, n, k, each_cast);
+    }
     const auto product = [&](double a, double b, double c) {
       return Kernel{.op = work::Gemm{a, b, c}, .dtype = dtype, .role = Role::experts, .count = groups};
     };
@@ -92,6 +101,18 @@ class Builder {
   // two-byte tensors. Sharded gradients (ZeRO-3, FSDP) leave the GPU as they are made.
   void accumulate(Role role, double parameters) {
     block_.summing.push_back({.op = work::Stream{kAccumulationBytes * parameters}, .role = role});
+  }
+
+  // Adds what the router decides the rows of.
+  template <class Add>
+  void routed(Add&& add) {
+    const std::array lists{&block_.forward, &block_.recomputed, &block_.input_grad, &block_.weight_grad};
+    std::array<std::size_t, lists.size()> before{};
+    for (std::size_t i = 0; i < lists.size(); ++i) before[i] = lists[i]->size();
+    add();
+    for (std::size_t i = 0; i < lists.size(); ++i)
+      std::for_each(lists[i]->begin() + static_cast<std::ptrdiff_t>(before[i]), lists[i]->end(),
+                    [](Kernel& k) { k.is_routed = true; });
   }
 
   // Launches of small kernels that the lists leave out.
@@ -135,15 +156,16 @@ class Builder {
   // output's gradient likewise. Scaled by block, the two differ and take a kernel each (DeepSeek-V3's trace): both of
   // the gradient as soon as it is there, the transposed input's with the product that needs it. Transformer Engine
   // writes both in one pass, and only one where products take any layout (cuBLAS: Blackwell, one scale a tensor).
-  void casts(double m, double n, double k) {
-    block_.forward.push_back({.op = work::Quantize{m, k}, .role = Role::quantize});
-    block_.input_grad.push_back({.op = work::Quantize{m, n}, .role = Role::quantize});
+  void casts(double m, double n, double k, double count = 1) {
+    const auto cast = [count](work::Op op) { return Kernel{.op = op, .role = Role::quantize, .count = count}; };
+    block_.forward.push_back(cast(work::Quantize{m, k}));
+    block_.input_grad.push_back(cast(work::Quantize{m, n}));
     if (job_.layout.dtype == Dtype::fp8_block) {
-      block_.input_grad.push_back({.op = work::Quantize{m, n}, .role = Role::quantize});
-      block_.weight_grad.push_back({.op = work::Quantize{m, k}, .role = Role::quantize});
+      block_.input_grad.push_back(cast(work::Quantize{m, n}));
+      block_.weight_grad.push_back(cast(work::Quantize{m, k}));
     } else if (job_.layout.dtype != Dtype::fp8 || !job_.chip.arch.starts_with("Blackwell")) {
-      block_.forward.push_back({.op = work::Stream{m * k}, .role = Role::quantize});
-      block_.input_grad.push_back({.op = work::Stream{m * n}, .role = Role::quantize});
+      block_.forward.push_back(cast(work::Stream{m * k}));
+      block_.input_grad.push_back(cast(work::Stream{m * n}));
     }
   }
 
@@ -249,24 +271,41 @@ double imbalance(const Layout& l, const Constants& constants) {
   return l.routing == Routing::dropless ? constants.dropless_imbalance : 1;
 }
 
+// Rows read and written to bring tokens into the order of their experts: by a kernel; before and after NCCL's
+// all-to-all by one each, which sorts by rank, then by expert; by none where the exchange does it.
+double placed_rows(const Job& job, double tokens, double rows) {
+  if (job.layout.expert_par <= 1) return tokens + rows;
+  switch (job.stack.exchange) {
+    case Stack::Exchange::hybridep:
+      return 0;
+    case Stack::Exchange::deepep:
+      return tokens + rows;
+    case Stack::Exchange::all_to_all:
+      break;
+  }
+  return tokens + 3 * rows;
+}
+
 void add_experts(Builder& b, const Job& job, const Constants& constants) {
   const auto& m = job.model;
   const auto& l = job.layout;
   const double tokens = expert_tokens(l);
   const double rows = tokens * m.topk;
-  const double row_bytes = rows * m.hidden * kActivationBytes;
+  const double placing = placed_rows(job, tokens, rows) * m.hidden * kActivationBytes;
   // Router: logits in bf16 products and fp32 scores, top-k, index maps; small and bound by launches.
   b.gemm(Role::experts, kUnquantised, tokens, m.num_experts, m.hidden, false);
   b.elementwise(tokens * m.num_experts * kLogitBytes * 2, tokens * m.num_experts * kLogitBytes * 2);
-  b.elementwise((1 + 1 / m.topk) * row_bytes, (1 + 1 / m.topk) * row_bytes);  // permute by expert
   b.small_launches(kRoutingLaunches / 3, kRoutingLaunches * 2 / 3);
   const double groups = m.num_experts / l.expert_par;
   const double busiest = rows * imbalance(l, constants);
   const double width_bytes = busiest * m.expert_ffn * kActivationBytes;
-  b.grouped_gemm(busiest, groups, 2 * m.expert_ffn, m.hidden);
-  b.elementwise(3 * width_bytes, 5 * width_bytes);
-  b.grouped_gemm(busiest, groups, m.hidden, m.expert_ffn);
-  b.elementwise((1 + 1 / m.topk) * row_bytes, (1 + 1 / m.topk) * row_bytes);  // weighted combine
+  b.routed([&] {
+    b.elementwise(placing, placing);
+    b.grouped_gemm(busiest, groups, 2 * m.expert_ffn, m.hidden);
+    b.elementwise(3 * width_bytes, 5 * width_bytes);
+    b.grouped_gemm(busiest, groups, m.hidden, m.expert_ffn);
+    b.elementwise(placing, placing);  // and weighted sum
+  });
   if (m.shared_experts > 0)
     add_mlp(b, job, micro_batch_tokens(l), m.shared_experts * catalog::shared_expert_width(m) / l.tensor_par);
 }

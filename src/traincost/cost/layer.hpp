@@ -22,7 +22,8 @@ struct Kernel {
   work::Dtype dtype = work::Dtype::bf16;
   Role role = Role::elementwise;
   double slowdown = 1;
-  double count = 1;  // as many, one after another, behind one launch
+  double count = 1;        // as many, one after another, behind one launch
+  bool is_routed = false;  // how many rows is known when the router has run
 };
 
 /// The kernels of a layer by the pass that runs them. Input and weight gradients apart: zero-bubble schedules and

@@ -15,6 +15,10 @@ Group strided(double size, double stride, const catalog::Cluster& cluster) {
   return {.gpus = size, .local = std::clamp(std::floor(cluster.scale_up_gpus / stride), 1.0, size)};
 }
 
+// HybridEP from 32 SMs / DeepEP from 20, dispatch and combine of bf16 on 8 GB200: 1/615.78 + 1/519.57 GB/s
+// (results/published/kernels.csv) against the tables' time. Hopper's link is full with 20.
+constexpr double kHybridEpOnBlackwell = 0.72;
+
 // Ranks of other stages between neighbours of one stage.
 double stages_between(const Layout& l) {
   return l.placement == Placement::pipeline_first || l.placement == Placement::packed ? l.pipeline_par : 1;
@@ -61,14 +65,18 @@ Seconds Network::network_seconds(Bytes per_gpu, double hops) const {
   return per_gpu / (cluster_.network_bytes_per_s * constants_.network_efficiency) + cluster_.network_latency * hops;
 }
 
+// The tables know the link of the chip's data sheet, not of this cluster.
+double Network::link_scale() const {
+  return chip_.link_bytes_per_s ? *chip_.link_bytes_per_s / cluster_.link_bytes_per_s : 1;
+}
+
 Timing Network::collective(work::CollectiveKind kind, Bytes bytes, const Group& group) const {
   if (group.gpus <= 1 || bytes.value <= 0) return {};
-  const double link_scale = chip_.link_bytes_per_s ? *chip_.link_bytes_per_s / cluster_.link_bytes_per_s : 1;
   Timing timing;
   if (group.local > 1) {
     timing =
         efficiency_.time(work::Collective{.kind = kind, .bytes = bytes.value, .gpus = group.local}, work::Dtype::bf16);
-    timing.seconds *= link_scale;
+    timing.seconds *= link_scale();
   }
   const double nodes = group.gpus / group.local;
   if (nodes <= 1) return timing;
@@ -84,20 +92,35 @@ Timing Network::collective(work::CollectiveKind kind, Bytes bytes, const Group& 
 Timing Network::exchange(const work::MoeExchange& x, work::Dtype dtype, const Group& group, const Stack& stack) const {
   if (group.gpus <= 1) return {};
   const double nodes = group.gpus / group.local;
-  const double token_bytes = x.hidden * work::bytes_per_element(dtype);
+  const Bytes token{x.hidden * work::bytes_per_element(dtype)};
+  if (stack.exchange == Stack::Exchange::all_to_all) return all_to_all(token * (x.tokens * x.topk), group);
   // Nodes that a token must reach: balanced choice of topk experts, each equally likely on every node.
-  double copies = x.topk;
-  if (stack.dedups_expert_par) copies = nodes * (1 - std::pow(1 - 1 / nodes, x.topk));
-  if (stack.expert_nodes_limit > 0 && stack.dedups_expert_par) copies = std::min(copies, stack.expert_nodes_limit);
-  const Bytes network_bytes{x.tokens * token_bytes * copies * (nodes - 1) / nodes};
+  double copies = nodes * (1 - std::pow(1 - 1 / nodes, x.topk));
+  if (stack.expert_nodes_limit > 0) copies = std::min(copies, stack.expert_nodes_limit);
   work::MoeExchange local = x;
   local.gpus = group.local;
   Timing timing;
   if (group.local > 1) {
     timing = efficiency_.time(local, dtype);
-    if (chip_.link_bytes_per_s) timing.seconds *= *chip_.link_bytes_per_s / cluster_.link_bytes_per_s;
+    timing.seconds *= link_scale();
+    if (stack.exchange == Stack::Exchange::hybridep && chip_.arch == "Blackwell")
+      timing.seconds *= kHybridEpOnBlackwell;
   }
-  if (nodes > 1) timing.seconds = units::max(timing.seconds, network_seconds(network_bytes, 1));
+  if (nodes > 1)
+    timing.seconds = units::max(timing.seconds, network_seconds(token * (x.tokens * copies * (nodes - 1) / nodes), 1));
+  return timing;
+}
+
+Timing Network::all_to_all(Bytes sent, const Group& group) const {
+  const double nodes = group.gpus / group.local;
+  Timing timing;
+  if (group.local > 1) {
+    timing = efficiency_.time(
+        work::Collective{.kind = work::CollectiveKind::all_to_all, .bytes = sent.value / nodes, .gpus = group.local},
+        work::Dtype::bf16);
+    timing.seconds *= link_scale();
+  }
+  if (nodes > 1) timing.seconds = units::max(timing.seconds, network_seconds(sent * ((nodes - 1) / nodes), 1));
   return timing;
 }
 

@@ -47,6 +47,8 @@ class Network {
 
  private:
   units::Seconds network_seconds(units::Bytes per_gpu, double hops) const;
+  double link_scale() const;
+  calibrate::Timing all_to_all(units::Bytes sent, const Group& group) const;
 
   const catalog::Cluster& cluster_;
   const catalog::Chip& chip_;

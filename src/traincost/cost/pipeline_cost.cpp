@@ -48,6 +48,15 @@ Seconds send_seconds(const Pricing& pricing) {
   return network.send(bytes, pipeline_crosses_nodes(l, job.cluster)).seconds;
 }
 
+// DualPipe's pairs are no part of this: they hide it whatever the stack.
+bool hides_exchange(const Job& job) {
+  const auto& l = job.layout;
+  if (l.schedule == Schedule::dual_pipe || job.stack.expert_overlap == Stack::ExpertOverlap::none) return false;
+  if (job.stack.expert_overlap == Stack::ExpertOverlap::always) return true;
+  const Group group = expert_group(l, job.cluster);
+  return l.interleave > 1 && group.local < group.gpus;
+}
+
 ChunkTimes chunk_times(const Pricing& pricing, const ChunkLayers& layers, const BlockTable& blocks) {
   const auto of = [&](Seconds BlockTimes::*member) { return sum(layers, blocks, member); };
   ChunkTimes t{.forward = of(&BlockTimes::forward),
@@ -59,7 +68,7 @@ ChunkTimes chunk_times(const Pricing& pricing, const ChunkLayers& layers, const 
   const Seconds exchange = expert_forward + expert_backward;
   t.forward_and_backward =
       units::max(compute, exchange) + units::min(compute, exchange) * pricing.constants.expert_exposed;
-  const bool is_hidden = pricing.job.stack.overlaps_expert_par && pricing.job.layout.schedule != Schedule::dual_pipe;
+  const bool is_hidden = hides_exchange(pricing.job);
   const double share = is_hidden ? (t.forward_and_backward - compute) / units::max(exchange, Seconds{1e-12}) : 1;
   t.forward += expert_forward * share;
   t.input_grad += expert_backward * share;

@@ -325,6 +325,8 @@ RunRow read_row(Fields& f, const calibrate::Efficiency& efficiency) {
     }
     complete(job, efficiency, free, f);
     if (const auto why = why_impossible(job.layout, job.model)) throw Skip{*why};
+    // A capacity for each expert comes with NCCL's all-to-all alone (Megatron-Core's moe_expert_capacity_factor).
+    if (job.layout.routing == Routing::token_drop) job.stack.exchange = Stack::Exchange::all_to_all;
     row.job = std::move(job);
   } catch (const Skip& skip) {
     row.skipped = skip.why;

@@ -28,16 +28,21 @@ int parse_year(std::string_view text, int otherwise) {
 // What a framework did when, from its documentation and release notes.
 void apply_framework(Stack& s, std::string_view text) {
   const bool is_megatron_core = contains(text, "Megatron-Core") || contains(text, "NeMo");
+  const bool has_recipe = contains(text, "NeMo") || contains(text, "Megatron-Bridge");
   const bool is_fsdp = contains(text, "FSDP");
   const bool is_known = !text.empty();
   if (!is_known) return;
   // Transformer Engine brought user-buffer overlap (2023). Megatron-Core uses it where asked (--tp-comm-overlap): the
   // recipes of NeMo and Megatron-Bridge ask, as did the runs that Megatron-Core's README of 2024 lists.
-  s.overlaps_tensor_par =
-      contains(text, "NeMo") || contains(text, "Megatron-Bridge") || (is_megatron_core && s.year <= 2024);
+  s.overlaps_tensor_par = has_recipe || (is_megatron_core && s.year <= 2024);
   // Megatron-LM 3 (2022; Korthikanti et al., section 4.2.2).
   s.hides_tensor_grad = is_megatron_core || (contains(text, "Megatron-LM") && s.year >= 2022);
-  s.overlaps_data_par = is_megatron_core || is_fsdp || contains(text, "HAI-LLM") || contains(text, "in-house");
+  // Megatron-Core overlaps the reduction of gradients where asked (--overlap-grad-reduce): recipes do, the runs of that
+  // README, and the configurations of the Megatron-MoE-ModelZoo (2025).
+  s.overlaps_data_par = has_recipe || (is_megatron_core && s.year <= 2025) || is_fsdp || contains(text, "HAI-LLM") ||
+                        contains(text, "in-house");
+  // BigScience's job scripts (tr11-176B-ml) set CUDA_LAUNCH_BLOCKING.
+  s.blocks_launches = contains(text, "Megatron-DeepSpeed") && s.year <= 2022;
   // Composer's FSDPConfig asks for BACKWARD_POST: a gather waits for the gradients of the layer above.
   s.prefetches_backward = !contains(text, "Composer");
   s.overlaps_pipeline = is_megatron_core || contains(text, "HAI-LLM");
@@ -50,19 +55,27 @@ void apply_framework(Stack& s, std::string_view text) {
   s.stops_recompute_early = is_fsdp;
   s.shards_sequence =
       is_megatron_core || (contains(text, "Megatron-LM") && s.year >= 2023) || contains(text, "MegaScale");
-  // Megatron-Core's flexible dispatcher sends a token once per node (2025); its recipes hide the exchange behind the
-  // other micro-batch from 2026 on.
-  s.dedups_expert_par = is_megatron_core && s.year >= 2025;
-  s.overlaps_expert_par = is_megatron_core && s.year >= 2026;
-  if (contains(text, "HAI-LLM")) s.dedups_expert_par = s.scales_fp8_by_block = true;
+  // Megatron-Bridge's recipes (scripts/performance/configs, v0.1 to v0.5): HybridEP, in bf16 (Megatron-LM #3578);
+  // moe_a2a_overlap on Hopper and where Blackwell's experts lie on several nodes, never without virtual stages, which
+  // Megatron-Core demands of it; CUDA graphs of dense models, of attention and router, and of whole layers with
+  // dropping on Blackwell.
+  if (contains(text, "Megatron-Bridge")) {
+    s.exchange = Stack::Exchange::hybridep;
+    s.expert_overlap = Stack::ExpertOverlap::network;
+    s.graphs = Stack::Graphs::blackwell;
+  }
+  if (contains(text, "HAI-LLM")) {
+    s.exchange = Stack::Exchange::deepep;
+    s.dispatches_fp8 = s.scales_fp8_by_block = true;
+  }
 }
 
 void apply_features(Stack& s, std::string_view f) {
   if (contains(f, "eager")) s.elementwise = Stack::Elementwise::eager;
   if (contains(f, "compiled")) s.elementwise = Stack::Elementwise::compiled;
   if (contains(f, "fused-cross-entropy")) s.fuses_cross_entropy = true;
-  if (contains(f, "deepep")) s.dedups_expert_par = true;
-  if (contains(f, "a2a-overlap") || contains(f, "dualpipe")) s.overlaps_expert_par = true;
+  if (contains(f, "deepep")) s.exchange = Stack::Exchange::deepep;
+  if (contains(f, "a2a-overlap") || contains(f, "dualpipe")) s.expert_overlap = Stack::ExpertOverlap::always;
   if (contains(f, "parallel-block")) s.has_parallel_block = true;
   if (contains(f, "compute-communication-overlap"))
     s.overlaps_tensor_par = s.overlaps_data_par = s.overlaps_pipeline = true;

@@ -13,16 +13,29 @@ struct Stack {
     newest /* FlashAttention 3, cuDNN 9 */
   };
   enum class Elementwise { fused, eager /* one kernel per operation */, compiled };
+  /// Of the all-to-all behind another micro-batch.
+  enum class ExpertOverlap {
+    none,
+    network /* in interleaved pipelines, where it leaves the scale-up domain */,
+    always
+  };
+  /// NCCL: a token once per expert. DeepEP: once per node. HybridEP: so too, from more SMs, and placed by expert on the
+  /// way.
+  enum class Exchange { all_to_all, deepep, hybridep };
+  enum class Graphs { none, blackwell /* CUDA graphs there, of all whose shapes do not depend on the routing */ };
   Elementwise elementwise = Elementwise::fused;
   int year = 2025;  // decides attention kernels and host overhead
   Attention attention = Attention::newest;
-  bool overlaps_tensor_par = true;   // collectives of tensor parallelism behind the matrix products
-  bool hides_tensor_grad = true;     // the input gradient's collective behind the weight gradient's product
-  bool overlaps_data_par = true;     // gradient reduction and parameter gathering behind the backward and forward
-  bool prefetches_backward = true;   // sharded parameters gathered before the backward of the layer above has ended
-  bool overlaps_pipeline = true;     // send and receive behind the other chunk's compute
-  bool overlaps_expert_par = false;  // all-to-all behind another micro-batch
-  bool dedups_expert_par = false;    // a token crosses the network once per node, not once per expert
+  bool overlaps_tensor_par = true;  // collectives of tensor parallelism behind the matrix products
+  bool hides_tensor_grad = true;    // the input gradient's collective behind the weight gradient's product
+  bool overlaps_data_par = true;    // gradient reduction and parameter gathering behind the backward and forward
+  bool prefetches_backward = true;  // sharded parameters gathered before the backward of the layer above has ended
+  bool overlaps_pipeline = true;    // send and receive behind the other chunk's compute
+  ExpertOverlap expert_overlap = ExpertOverlap::none;
+  Graphs graphs = Graphs::none;
+  bool blocks_launches = false;  // the host waits for each kernel (CUDA_LAUNCH_BLOCKING)
+  Exchange exchange = Exchange::all_to_all;
+  bool dispatches_fp8 = false;       // tokens travel to the experts in the format of the products
   double expert_nodes_limit = 0;     // a token visits at most this many nodes; 0: no limit
   bool shards_sequence = true;       // norms and residuals over the tensor-parallel group (Korthikanti et al., 2022)
   bool scales_fp8_by_block = false;  // DeepSeek's recipe; else one scale a tensor

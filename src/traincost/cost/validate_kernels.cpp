@@ -40,7 +40,7 @@ Timing time(const WorkloadOp& item, const Machine& machine) {
   if (const auto* x = std::get_if<work::MoeExchange>(&item.op)) {
     // The public exchange libraries send a token once per node, to at most four nodes where the router limits it.
     Stack stack;
-    stack.dedups_expert_par = true;
+    stack.exchange = Stack::Exchange::deepep;
     stack.expert_nodes_limit = 4;
     if (item.exchange != Exchange::once_per_node)
       return network.low_latency_exchange(*x, item.dtype, group(x->gpus), item.exchange == Exchange::low_latency);
