@@ -129,15 +129,16 @@ TEST(Fit, CastInsideAnFp8TimingIsNotPartOfTheProduct) {
   c.fp8_dense_flops = {2e15};
   std::vector<measure::Row> rows;
   const auto f = figures(c, Kind::gemm, Dtype::fp8);
-  auto with_cast = kLaw;
-  with_cast.cast_passes = 1.5;
-  for (const auto& g : shapes())
+  constexpr double kReadBf16WriteFp8 = 3, kPasses = 1.5;
+  for (const auto& g : shapes()) {
+    const double cast = kLaw.launch_s + kPasses * kReadBf16WriteFp8 * g.m * g.k / f.bytes_per_s;
     rows.push_back({.op = g,
                     .dtype = Dtype::fp8,
                     .chip = c.id,
                     .provider = "p",
-                    .latency = {seconds(with_cast, load(g, Dtype::fp8, f, true))},
+                    .latency = {seconds(kLaw, load(g, Dtype::fp8, f, false)) + cast},
                     .source = "law"});
+  }
   const auto efficiency = fit(rows, {c}).on(c);
   for (const auto& g : kUnseen)
     EXPECT_NEAR(efficiency.time(g, Dtype::fp8).seconds.value / seconds(kLaw, load(g, Dtype::fp8, f, false)), 1, 0.02)
@@ -181,6 +182,48 @@ TEST(Fit, Fp8AttentionFollowsThePublishedKernels) {
   const auto on = fit(rows, chips, published, {}).on(chips[0]);
   EXPECT_NEAR(on.time(a, Dtype::fp8).seconds.value / fast, 1, 1e-6);
   EXPECT_DOUBLE_EQ(on.time(a, Dtype::bf16).seconds.value, tables.time(a, Dtype::bf16).seconds.value);
+}
+
+TEST(Fit, ScalesPerBlockOfAttentionAreARatioOfTheirOwn) {
+  auto chips = kChips;
+  for (auto& c : chips) c.fp8_dense_flops = {2e15};
+  const work::Attention a{.b = 1, .s_q = 4096, .s_kv = 4096, .h_q = 32, .h_kv = 8, .d_qk = 128, .d_v = 128};
+  std::vector<measure::Row> rows;
+  for (const double b : {1, 2, 4, 8, 16, 32}) {
+    auto shape = a;
+    shape.b = b;
+    rows.push_back(
+        {.op = shape, .dtype = Dtype::fp8, .chip = "first", .provider = "p", .latency = {b * 1e-3}, .source = "s"});
+  }
+  const double tables = fit(rows, chips).on(chips[0]).time(a, Dtype::fp8).seconds.value;
+  measure::Published published;
+  for (const auto& [dtype, factor] : {std::pair{Dtype::fp8, 1.4}, std::pair{Dtype::mxfp8, 1.1}})
+    published.rows.push_back(
+        {.op = a, .dtype = dtype, .chip = "first", .provider = "q", .latency = {tables / factor}, .source = "s"});
+  const auto on = fit(rows, chips, published, {}).on(chips[0]);
+  EXPECT_NEAR(tables / on.time(a, Dtype::fp8).seconds.value, 1.4, 1e-6);
+  EXPECT_NEAR(tables / on.time(a, Dtype::mxfp8).seconds.value, 1.1, 1e-6);
+}
+
+TEST(Fit, ACastIsTimedByTheBestWhoPublishOne) {
+  const auto timed = [](double m, double share) {
+    const work::Quantize q{.m = m, .k = 4096};
+    return measure::Row{.op = q,
+                        .chip = "first",
+                        .provider = "p",
+                        .latency = {work::bytes(q, Dtype::bf16).value / (share * 3e12)},
+                        .source = "s"};
+  };
+  std::vector<measure::Row> rows;
+  for (double m = 1024; m <= 1048576; m *= 2) rows.push_back(timed(m, 0.5));
+  const work::Quantize large{.m = 131072, .k = 4096};
+  const double slow = fit(rows, kChips).on(kChips[0]).time(large, Dtype::bf16).seconds.value;
+  measure::Published published;
+  const auto after = [&] { return fit(rows, kChips, published, {}).on(kChips[0]).time(large, Dtype::bf16).seconds; };
+  for (const double share : {0.75, 0.78, 0.8, 0.82}) published.rows.push_back(timed(131072, share));
+  EXPECT_EQ(after().value, slow);  // four are too few
+  published.rows.push_back(timed(131072, 0.85));
+  EXPECT_NEAR(slow / after().value, 0.8 / 0.5, 0.01);
 }
 
 TEST(Json, RoundTripIsExact) {

@@ -97,7 +97,7 @@ std::string_view to_string(Origin origin) {
 struct ChipEfficiency::Surfaces {
   std::shared_ptr<const Efficiency::Fitted> fitted;  // keeps the surfaces alive
   std::array<std::array<Bound, kDtypes>, kKinds> bound;
-  Ratio backward, backward_mla, forward_fp8, forward_fp8_mla, head_dim_64;
+  Ratio backward, backward_mla, forward_fp8, forward_fp8_mla, forward_mx, forward_mx_mla, head_dim_64;
 };
 
 namespace {
@@ -115,6 +115,12 @@ double width_factor(const Ratio& at_64, double d) {
   return std::pow(at_64.value, halvings);
 }
 
+// Of training's kernels in a one-byte format over the tables'.
+const Ratio& one_byte_forward(const ChipEfficiency::Surfaces& s, Kind kind, Dtype used) {
+  if (used == Dtype::mxfp8) return kind == Kind::attention ? s.forward_mx : s.forward_mx_mla;
+  return kind == Kind::attention ? s.forward_fp8 : s.forward_fp8_mla;
+}
+
 struct Adjusted {
   work::Op op;  // the form that the tables time
   double slower = 1, log_sigma = 0;
@@ -124,7 +130,7 @@ Adjusted adjust(const ChipEfficiency::Surfaces& s, const work::Attention& a, Kin
   Adjusted out{.op = a};
   const auto& bound = s.bound[static_cast<std::size_t>(kind)][static_cast<std::size_t>(dtype)];
   if (work::bytes_per_element(bound.used) < 2) {
-    const auto& ratio = kind == Kind::attention ? s.forward_fp8 : s.forward_fp8_mla;
+    const auto& ratio = one_byte_forward(s, kind, bound.used);
     out.slower /= ratio.value;
     out.log_sigma = ratio.log_sigma;
   }
@@ -205,6 +211,8 @@ ChipEfficiency Efficiency::on(const catalog::Chip& chip) const {
   s->backward_mla = ratio_or_one(*fitted_, kBackwardMla, chip.arch);
   s->forward_fp8 = ratio_or_one(*fitted_, kForwardFp8, chip.arch);
   s->forward_fp8_mla = ratio_or_one(*fitted_, kForwardFp8Mla, chip.arch);
+  s->forward_mx = ratio_or_one(*fitted_, kForwardMx, chip.arch);
+  s->forward_mx_mla = ratio_or_one(*fitted_, kForwardMxMla, chip.arch);
   s->head_dim_64 = ratio_or_one(*fitted_, kHeadDim64, chip.arch);
   return ChipEfficiency(std::move(s));
 }

@@ -43,16 +43,32 @@ TransferError transfer_error(Kind kind, const Truths& truths, const Efficiency::
   return {.kind = kind, .sibling_sigma = quantile(sibling, 0.5), .pooled_sigma = quantile(foreign, 0.5)};
 }
 
+// Fewer shapes than this tell less about a chip than its siblings do; they still count in the pool.
+constexpr std::size_t kMinShapes = 5;
+
 constexpr double kBestMemoryEfficiency = 0.92;  // BabelStream's best on A100, H100 and H200
 
-// The cast inside an fp8 GEMM's timing is the better provider of a cast where it beats the stand-alone kernel.
-void take_cast_of_gemms(Efficiency::Fitted& fitted) {
+// Share of a chip's bandwidth that the published casts of large tensors reach, in the middle; 0 without enough of them.
+double published_casts(const measure::Published& published, const std::string& chip, const Figures& f) {
+  std::vector<double> shares;
+  for (const auto& row : published.rows)
+    if (row.chip == chip && kind_of(row.op) == Kind::quantize)
+      shares.push_back(work::bytes(row.op, row.dtype).value / row.latency.value / f.bytes_per_s);
+  return shares.size() < kMinShapes ? 0 : quantile(shares, 0.5);
+}
+
+// The cast inside an fp8 GEMM's timing, or one that a training library publishes, is the better provider of a cast
+// where it beats the stand-alone kernel that serving times.
+void take_best_cast(Efficiency::Fitted& fitted, const std::vector<catalog::Chip>& chips,
+                    const measure::Published& published) {
   for (auto& quantize : fitted.surfaces) {
     if (quantize.kind != Kind::quantize) continue;
     double best = 0;
     for (const auto& s : fitted.surfaces)
       if (s.chip == quantize.chip && s.kind == Kind::gemm && casts_inside(s.kind, s.dtype))
         best = std::max(best, 1 / s.trend.cast_passes);
+    if (const auto* chip = catalog::find_chip(chips, quantize.chip))
+      best = std::max(best, published_casts(published, chip->id, figures(*chip, quantize.kind, quantize.dtype)));
     best = std::min(best, kBestMemoryEfficiency);
     const double large = quantize.trend.memory_efficiency / std::exp(quantize.grid.values.back());
     if (best <= large) continue;
@@ -63,9 +79,6 @@ void take_cast_of_gemms(Efficiency::Fitted& fitted) {
 }
 
 }  // namespace
-
-// Fewer shapes than this tell less about a chip than its siblings do; they still count in the pool.
-constexpr std::size_t kMinShapes = 5;
 
 std::vector<Donor> donors_of(const Truths& truths, const std::vector<catalog::Chip>& chips) {
   std::vector<Donor> donors;
@@ -127,7 +140,7 @@ Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog:
         fit_surface(std::get<0>(key), std::get<1>(key), std::get<2>(key), group, pool_figures(truths, chips, key, "")));
   for (std::size_t kind = 0; kind < kKinds; ++kind)
     fitted->transfers.push_back(transfer_error(static_cast<Kind>(kind), truths, *fitted));
-  take_cast_of_gemms(*fitted);
+  take_best_cast(*fitted, chips, published);
   fitted->ratios = fit_ratios(published, chips, Efficiency(fitted));
   return Efficiency(std::move(fitted));
 }

@@ -13,7 +13,7 @@ namespace traincost::calibrate {
 using Progress = std::function<void(std::size_t done, std::size_t all)>;
 
 /// As fit() of efficiency.hpp. `published`: rows of papers and vendors, from which only come what no table times: the
-/// backward of attention and narrower heads, as ratios, and streams of memory.
+/// backward of attention and narrower heads, as ratios, streams of memory, and what training's casts reach.
 Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog::Chip>& chips,
                const measure::Published& published, const Progress& progress);
 

@@ -25,6 +25,8 @@ inline constexpr const char* kBackward = "attention_backward";  // backward FLOP
 inline constexpr const char* kBackwardMla = "attention_mla_backward";
 inline constexpr const char* kForwardFp8 = "attention_forward_fp8";  // training's one-byte kernels over the tables'
 inline constexpr const char* kForwardFp8Mla = "attention_mla_forward_fp8";
+inline constexpr const char* kForwardMx = "attention_forward_mxfp8";  // a scale per 32 values, not per tensor
+inline constexpr const char* kForwardMxMla = "attention_mla_forward_mxfp8";
 inline constexpr const char* kHeadDim64 = "attention_head_dim_64";  // FLOP/s at 64 over that at 128
 
 /// Standard deviation of ln(real / predicted) when the surface comes from elsewhere.

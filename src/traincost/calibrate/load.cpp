@@ -41,7 +41,10 @@ struct Fill {
     add_product_tilings(l, 1, g.m, g.n, g.k, f);
     l.depth = g.k;
     l.max_splits = std::max(1.0, g.k / kSplitDepth);
-    if (with_cast) l.cast_s = kCastBytes * g.m * g.k / f.bytes_per_s;
+    if (with_cast) {
+      l.cast_s = kCastBytes * g.m * g.k / f.bytes_per_s;
+      l.launches = 2;  // the cast is a kernel of its own, which the product waits for
+    }
     l.at = {coordinate(g.m), coordinate(g.n), coordinate(g.k)};
   }
 

@@ -50,7 +50,11 @@ Forward forward_rates(const std::vector<measure::Row>& rows) {
 }
 
 const char* backward_name(const work::Attention& a) { return a.d_qk == a.d_v ? kBackward : kBackwardMla; }
-const char* forward_fp8_name(const work::Attention& a) { return a.d_qk == a.d_v ? kForwardFp8 : kForwardFp8Mla; }
+const char* forward_name(const work::Attention& a, work::Dtype used) {
+  const bool is_mla = a.d_qk != a.d_v;
+  if (used == work::Dtype::mxfp8) return is_mla ? kForwardMxMla : kForwardMx;
+  return is_mla ? kForwardFp8Mla : kForwardFp8;
+}
 
 bool is_one_byte(work::Dtype dtype) { return work::bytes_per_element(dtype) < 2; }
 
@@ -71,7 +75,7 @@ void add_fp8(Samples& samples, const measure::Row& row, const work::Attention& a
   if (a.pass != work::Pass::forward || !rate || !is_one_byte(rate->used)) return;
   const auto timing = efficiency.on(chip).time(a, row.dtype);
   if (timing.origin == Origin::datasheet) return;
-  add(samples, forward_fp8_name(a), chip.arch, timing.seconds.value / row.latency.value);
+  add(samples, forward_name(a, rate->used), chip.arch, timing.seconds.value / row.latency.value);
 }
 
 // A whole, less its forward pass.
