@@ -105,6 +105,63 @@ TEST(KernelWorkload, GroupsOfGpusAreReadFromTheName) {
   EXPECT_EQ(gpus("DeepEP test_internode best dispatch 4 nodes RoCE"), 32);
 }
 
+// What a low-latency dispatch hands over has room for every token of every GPU with each expert, whatever the GPUs.
+TEST(KernelWorkload, ExpertsRunOverAllOfALowLatencyBuffer) {
+  for (const double gpus : {8, 64}) {
+    KernelRow row{.kernel = "full MoE EP LL compute", .op_family = "moe_layer_fwd_ep", .dtype = "bf16", .batch = gpus};
+    row.tokens = 128;
+    row.experts = 256;
+    const auto w = of(row);
+    const auto& experts = std::get<work::MoeMlp>(w.ops.at(0).op);
+    EXPECT_EQ(experts.rows, 128 * 256);
+    EXPECT_EQ(experts.num_experts, 256 / gpus);
+    // One gather and one copy back of those rows.
+    EXPECT_EQ(std::get<work::Stream>(w.ops.at(1).op).bytes, 2.0 * 128 * 256 * 7168 * 2 * 2);
+  }
+}
+
+TEST(KernelWorkload, APermuteReadsATokenForEachOfItsRows) {
+  KernelRow row{.kernel = "moe_permute (index build + gather)", .op_family = "moe_permute", .dtype = "bf16"};
+  row.tokens = 2048;
+  row.hidden = 4096;
+  row.topk = 2;
+  const auto w = of(row);
+  EXPECT_EQ(std::get<work::Stream>(w.ops.at(0).op).bytes, 2.0 * 2 * 2048 * 4096 * 2);
+  EXPECT_EQ(w.counted_bytes, (1.0 + 2) * 2048 * 4096 * 2);  // as its authors count
+  EXPECT_EQ(w.ops.at(1).count, 3);
+}
+
+// Three copies that the benchmark makes, and the kernels of each library.
+TEST(KernelWorkload, AnIndexIsAsManyKernelsAsItsLibraryLaunches) {
+  const auto steps = [](const char* kernel, double experts) {
+    KernelRow row{.kernel = kernel, .op_family = "moe_permute_index", .tokens = 1};
+    row.experts = experts;
+    row.topk = 8;
+    return of(row).ops.at(0).count;
+  };
+  EXPECT_EQ(steps("moe_align_block_size vLLM old", 256), 4);
+  EXPECT_EQ(steps("moe_align_block_size vLLM new (sgl)", 64), 4);
+  EXPECT_EQ(steps("moe_align_block_size vLLM new (sgl)", 256), 5);
+  EXPECT_EQ(steps("moe_align_block_size Triton", 64), 9);
+  EXPECT_EQ(steps("layout kernel", 256), 3);
+}
+
+TEST(KernelWorkload, TheLeftOfAWeightGradientIsAsWideAsTheExpert) {
+  const auto width = [](const char* kernel) {
+    KernelRow row{.kernel = kernel, .op_family = "quantize_1x128_128x128", .dtype = "fp8", .tokens = 32768};
+    return std::get<work::Quantize>(of(row).ops.at(0).op).k;
+  };
+  EXPECT_EQ(width("blockwise fp8 bwd wgrad_quant_lhs transposed"), 2048);
+  EXPECT_EQ(width("blockwise fp8 bwd wgrad_quant_rhs direct"), 7168);
+}
+
+TEST(KernelWorkload, ALessonInWritingKernelsIsRefused) {
+  const auto w = of({.kernel = "educational level 01 (simple loop)", .op_family = "gemm_dense_bf16", .m = 4096});
+  EXPECT_TRUE(w.ops.empty());
+  EXPECT_EQ(w.skipped, "a lesson in writing kernels, which no run uses");
+  EXPECT_TRUE(of({.kernel = "ThunderKittens GEMM example", .op_family = "gemm_dense_bf16"}).skipped.empty());
+}
+
 // nccl-tests: bus bandwidth of an all-reduce = 2 (n - 1) / n x size / time.
 TEST(KernelWorkload, BusBandwidthHasNcclsFactor) {
   KernelRow row{.kernel = "NCCL all-reduce 8 GPUs in-node, message 64MB", .op_family = "collective_allreduce"};

@@ -94,13 +94,17 @@ void moe_layer_parallel(KernelFields& f, Workload& out) {
     x.is_combine = true;
     add_exchange(out, row, x, dtype);
   }
-  if (is_whole || mentions(row, "compute"))
-    add(out,
-        work::MoeMlp{.rows = x.tokens * x.topk,
-                     .num_experts = std::max(1.0, x.num_experts / x.gpus),
-                     .hidden = x.hidden,
-                     .width = f.get("n", row.n, kExpertWidth)},
-        dtype);
+  if (!is_whole && !mentions(row, "compute")) return;
+  // The low-latency kernels leave room for every token of every GPU with each expert; the products run over all of it,
+  // and each of its rows belongs to one expert.
+  const double slots = is_low_latency(row) ? x.tokens * x.num_experts : x.tokens * x.topk;
+  add(out,
+      work::MoeMlp{.rows = slots,
+                   .num_experts = std::max(1.0, x.num_experts / x.gpus),
+                   .hidden = x.hidden,
+                   .width = f.get("n", row.n, kExpertWidth)},
+      dtype);
+  if (is_low_latency(row)) out.ops.push_back(gather_and_sum(slots, x.hidden, 1));
 }
 
 void collective(KernelFields& f, Workload& out) {

@@ -48,4 +48,8 @@ void add(Workload& out, const work::Op& op, Dtype dtype, double count) {
 
 void add_stream(Workload& out, double bytes) { add(out, work::Stream{.bytes = bytes}, Dtype::bf16); }
 
+WorkloadOp gather_and_sum(double tokens, double hidden, double topk) {
+  return {work::Stream{.bytes = 2 * tokens * hidden * (topk + 1) * work::bytes_per_element(Dtype::bf16)}};
+}
+
 }  // namespace traincost::cost

@@ -39,4 +39,7 @@ double passes(const KernelRow& row);
 void add(Workload& out, const work::Op& op, work::Dtype dtype, double count = 1);
 void add_stream(Workload& out, double bytes);
 
+/// Gathering the rows of each expert and summing its results: a token read or written once and topk times.
+WorkloadOp gather_and_sum(double tokens, double hidden, double topk);
+
 }  // namespace traincost::cost

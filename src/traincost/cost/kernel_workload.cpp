@@ -13,6 +13,10 @@ constexpr double kLargeGemm = 8192;
 
 void gemm(KernelFields& f, Workload& out) {
   const KernelRow& row = f.row();
+  if (mentions(row, "educational")) {
+    out.skipped = "a lesson in writing kernels, which no run uses";
+    return;
+  }
   const work::Gemm product{
       .m = f.get("m", row.m, kLargeGemm), .n = f.get("n", row.n, kLargeGemm), .k = f.get("k", row.k, kLargeGemm)};
   add(out, product, f.dtype());
@@ -24,7 +28,11 @@ void quantize(KernelFields& f, Workload& out) {
   const double m = row.m       ? *row.m
                    : is_weight ? f.get("experts", row.experts, 1) * f.get("n", row.n, kExpertWidth)
                                : f.get("tokens", row.tokens, 32768);
-  const double k = row.k ? *row.k : f.get("k", row.hidden, kExpertHidden);
+  // A weight's gradient is that of the outputs, as wide as the expert, times the inputs.
+  const bool is_of_outputs = mentions(row, "wgrad_quant_lhs");
+  const double k = row.k           ? *row.k
+                   : is_of_outputs ? f.get("n", row.n, kExpertWidth)
+                                   : f.get("k", row.hidden, kExpertHidden);
   add(out, work::Quantize{.m = m, .k = k}, Dtype::bf16);
 }
 
