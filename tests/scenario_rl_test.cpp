@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include <traincost/cost/constants.hpp>
 #include <traincost/scenario/job_rate.hpp>
 #include <traincost/scenario/rl.hpp>
 
@@ -52,6 +54,26 @@ TEST(Decode, MoreToDoNeverTakesLess) {
   };
   EXPECT_LT(time(1000), time(10000));
   EXPECT_LT(time(10000), time(60000));
+}
+
+TEST(Decode, ProductsInFp8CastTheirInput) {
+  const auto s = server("h800-sxm5-80gb");
+  const auto efficiency = on(s);
+  const auto& m = s.model;
+  const auto layer = [&](double width) {
+    const auto product = [&](double n, double k) {
+      return (efficiency.time(work::Gemm{16, n, k}, work::Dtype::fp8_block).seconds +
+              efficiency.time(work::Quantize{16, k}, work::Dtype::fp8_block).seconds)
+          .value;
+    };
+    return product(2 * width, m.hidden) + product(m.hidden, width);
+  };
+  const double moe = catalog::moe_layers(m);
+  const double alone = (m.layers - moe) * layer(m.ffn) + moe * layer(m.shared_experts * m.expert_ffn);
+  const auto step = decode_step(s, {.busiest = 16, .mean = 16, .context = 8192, .s_q = 1}, efficiency);
+  const auto part = std::ranges::find(step.parts, std::string("feed-forward"), &DecodePart::name);
+  ASSERT_NE(part, step.parts.end());
+  EXPECT_NEAR(part->seconds.value / (alone * cost::default_constants().compute_slowdown), 1, 1e-9);
 }
 
 TEST(Lengths, AreCutOffAtTheLimit) {

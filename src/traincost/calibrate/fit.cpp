@@ -57,22 +57,35 @@ double published_casts(const measure::Published& published, const std::string& c
   return shares.size() < kMinShapes ? 0 : quantile(shares, 0.5);
 }
 
-// The cast inside an fp8 GEMM's timing, or one that a training library publishes, is the better provider of a cast
-// where it beats the stand-alone kernel that serving times.
+struct Cast {
+  double launch_s = 0, memory_efficiency = 0;
+};
+
+// The best cast inside the chip's fp8 GEMMs.
+Cast cast_of_gemms(const Efficiency::Fitted& fitted, const std::string& chip) {
+  Cast best;
+  for (const auto& s : fitted.surfaces)
+    if (s.chip == chip && s.kind == Kind::gemm && casts_inside(s.kind, s.dtype) &&
+        1 / s.trend.cast_passes > best.memory_efficiency)
+      best = {.launch_s = s.trend.launch_s, .memory_efficiency = 1 / s.trend.cast_passes};
+  return best;
+}
+
+// The cast inside an fp8 GEMM's timing is the better provider of a cast where it beats the stand-alone kernel that
+// serving times; of large tensors, those that training libraries publish may be better still.
 void take_best_cast(Efficiency::Fitted& fitted, const std::vector<catalog::Chip>& chips,
                     const measure::Published& published) {
   for (auto& quantize : fitted.surfaces) {
     if (quantize.kind != Kind::quantize) continue;
-    double best = 0;
-    for (const auto& s : fitted.surfaces)
-      if (s.chip == quantize.chip && s.kind == Kind::gemm && casts_inside(s.kind, s.dtype))
-        best = std::max(best, 1 / s.trend.cast_passes);
+    const auto inside = cast_of_gemms(fitted, quantize.chip);
+    double best = inside.memory_efficiency;
     if (const auto* chip = catalog::find_chip(chips, quantize.chip))
       best = std::max(best, published_casts(published, chip->id, figures(*chip, quantize.kind, quantize.dtype)));
     best = std::min(best, kBestMemoryEfficiency);
     const double large = quantize.trend.memory_efficiency / std::exp(quantize.grid.values.back());
     if (best <= large) continue;
     quantize.trend.memory_efficiency = best;
+    if (inside.launch_s > 0) quantize.trend.launch_s = std::min(quantize.trend.launch_s, inside.launch_s);
     quantize.provider_sigma = std::min(kMaxSpread, std::log(best / large));
     quantize.grid = {};
   }

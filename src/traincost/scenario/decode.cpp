@@ -29,6 +29,11 @@ class Bill {
     add(name, efficiency_.time(op, dtype), times);
   }
   void add(const char* name, const work::Op& op, double times) { add(name, op, times, dtype_); }
+  /// A product with weights: in fp8 it casts its input first.
+  void add_linear(const char* name, const Gemm& product, double times) {
+    add(name, product, times);
+    if (work::bytes_per_element(dtype_) < 2) add(name, work::Quantize{.m = product.m, .k = product.k}, times);
+  }
   void add(const char* name, const calibrate::Timing& timing, double times) {
     auto found = std::ranges::find(step_.parts, name, &DecodePart::name);
     if (found == step_.parts.end())
@@ -53,15 +58,15 @@ void add_mla(Bill& bill, const catalog::Model& m, const DecodeLoad& load) {
   const double nope = m.head_dim - m.rope_dim;
   const double query_width = m.heads * m.head_dim;
   if (m.q_lora_rank > 0) {
-    bill.add("projections", Gemm{tokens, m.q_lora_rank, m.hidden}, m.layers);
-    bill.add("projections", Gemm{tokens, query_width, m.q_lora_rank}, m.layers);
+    bill.add_linear("projections", Gemm{tokens, m.q_lora_rank, m.hidden}, m.layers);
+    bill.add_linear("projections", Gemm{tokens, query_width, m.q_lora_rank}, m.layers);
   } else {
-    bill.add("projections", Gemm{tokens, query_width, m.hidden}, m.layers);
+    bill.add_linear("projections", Gemm{tokens, query_width, m.hidden}, m.layers);
   }
-  bill.add("projections", Gemm{tokens, m.kv_lora_rank + m.rope_dim, m.hidden}, m.layers);
+  bill.add_linear("projections", Gemm{tokens, m.kv_lora_rank + m.rope_dim, m.hidden}, m.layers);
   bill.add("projections", Gemm{tokens, m.heads * m.kv_lora_rank, nope}, m.layers, work::Dtype::bf16);
   bill.add("projections", Gemm{tokens, m.heads * m.v_head_dim, m.kv_lora_rank}, m.layers, work::Dtype::bf16);
-  bill.add("projections", Gemm{tokens, m.hidden, m.heads * m.v_head_dim}, m.layers);
+  bill.add_linear("projections", Gemm{tokens, m.hidden, m.heads * m.v_head_dim}, m.layers);
   bill.add("attention",
            work::Decode{.b = load.busiest,
                         .s_q = load.s_q,
@@ -76,8 +81,8 @@ void add_mla(Bill& bill, const catalog::Model& m, const DecodeLoad& load) {
 
 void add_grouped(Bill& bill, const catalog::Model& m, const DecodeLoad& load) {
   const double tokens = load.busiest * load.s_q;
-  bill.add("projections", Gemm{tokens, (m.heads + 2 * m.kv_heads) * m.head_dim, m.hidden}, m.layers);
-  bill.add("projections", Gemm{tokens, m.hidden, m.heads * m.v_head_dim}, m.layers);
+  bill.add_linear("projections", Gemm{tokens, (m.heads + 2 * m.kv_heads) * m.head_dim, m.hidden}, m.layers);
+  bill.add_linear("projections", Gemm{tokens, m.hidden, m.heads * m.v_head_dim}, m.layers);
   bill.add("attention",
            work::Decode{.b = load.busiest,
                         .s_q = load.s_q,
@@ -90,8 +95,8 @@ void add_grouped(Bill& bill, const catalog::Model& m, const DecodeLoad& load) {
 }
 
 void add_dense_ffn(Bill& bill, const catalog::Model& m, double tokens, double width, double layers) {
-  bill.add("feed-forward", Gemm{tokens, 2 * width, m.hidden}, layers);
-  bill.add("feed-forward", Gemm{tokens, m.hidden, width}, layers);
+  bill.add_linear("feed-forward", Gemm{tokens, 2 * width, m.hidden}, layers);
+  bill.add_linear("feed-forward", Gemm{tokens, m.hidden, width}, layers);
 }
 
 void add_experts(Bill& bill, const Server& server, const DecodeLoad& load,
