@@ -7,8 +7,7 @@ set -euo pipefail
 
 program_packages=(g++ cmake ninja-build ccache libfmt-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev
   libceres-dev libeigen3-dev libgtest-dev libbenchmark-dev)
-check_packages=(clang-format-16 clang-tidy-16 python3 python3-venv libbenchmark-tools libopenmpi-dev openmpi-bin)
-python_packages=(ruff)
+check_packages=(git clang-format-16 clang-tidy-16 python3 python3-venv libbenchmark-tools libopenmpi-dev openmpi-bin)
 
 packages=("${program_packages[@]}")
 if [ "${1:-}" != --program ]; then packages+=("${check_packages[@]}"); fi
@@ -30,32 +29,23 @@ fi
 if [ "${1:-}" = --program ]; then exit 0; fi
 
 # Debian's Python refuses to install beside its own packages, so the tools live in an environment of the build folder.
-wanted=()
-for package in "${python_packages[@]}"; do
-  if ! command -v "$package" >/dev/null; then wanted+=("$package"); fi
-done
+install() {
+  [ -x build/venv/bin/pip ] || python3 -m venv build/venv
+  build/venv/bin/pip install --quiet --disable-pip-version-check "$@"
+}
+is_installed() { compgen -G "build/venv/lib/python3*/site-packages/$1" >/dev/null; }
+
+if ! command -v ruff >/dev/null; then install ruff; fi
 # compare.py of libbenchmark-tools reads the benchmark's files with it.
-if ! python3 -c 'import scipy' 2>/dev/null; then wanted+=(scipy); fi
-if [ ${#wanted[@]} -gt 0 ]; then
-  python3 -m venv build/venv
-  build/venv/bin/pip install --quiet --disable-pip-version-check "${wanted[@]}"
-fi
+if ! python3 -c 'import scipy' 2>/dev/null; then install scipy; fi
+
+if ! command -v nvcc >/dev/null; then exit 0; fi
 
 # The disassembler, which Debian's and NVIDIA's compiler packages lack.
-if command -v nvcc >/dev/null && ! command -v nvdisasm >/dev/null &&
-  ! compgen -G "build/venv/lib/python3*/site-packages/nvidia/*/bin/nvdisasm" >/dev/null; then
-  [ -d build/venv ] || python3 -m venv build/venv
-  build/venv/bin/pip install --quiet --disable-pip-version-check --no-deps nvidia-cuda-nvdisasm==13.2.78
+if ! command -v nvdisasm >/dev/null && ! is_installed 'nvidia/*/bin/nvdisasm'; then
+  install --no-deps nvidia-cuda-nvdisasm==13.2.78
 fi
-
-# CuTe's headers, against which the tests hold the layouts of mma.sync and wgmma. Headers only: no dependencies.
-if command -v nvcc >/dev/null && ! compgen -G "build/venv/lib/python3*/site-packages/cutlass_library" >/dev/null; then
-  [ -d build/venv ] || python3 -m venv build/venv
-  build/venv/bin/pip install --quiet --disable-pip-version-check --no-deps nvidia-cutlass==4.2.0.0
-fi
-
-# cuDNN's frontend, which the attention kernels of the benchmark build against. Headers only.
-if command -v nvcc >/dev/null && ! compgen -G "build/venv/lib/python3*/site-packages/include/cudnn_frontend.h" >/dev/null; then
-  [ -d build/venv ] || python3 -m venv build/venv
-  build/venv/bin/pip install --quiet --disable-pip-version-check --no-deps nvidia-cudnn-frontend==1.32.0
-fi
+# Headers: CuTe's, against which the tests hold the layouts of mma.sync and wgmma, and cuDNN's frontend, which the attention
+# kernels of the benchmark build against.
+if ! is_installed cutlass_library; then install --no-deps nvidia-cutlass==4.2.0.0; fi
+if ! is_installed include/cudnn_frontend.h; then install --no-deps nvidia-cudnn-frontend==1.32.0; fi
