@@ -85,25 +85,15 @@ def demangle(names):
     return {name: re.sub(r"\(.*", "", short) for name, short in zip(names, enums, strict=False)}
 
 
+def compile_kernels(nvcc, source, arch, cubin):
+    """What ptxas says."""
+    options = ["-std=c++20", "-O3", f"-arch={arch}", "-Xptxas", "-v", f"-I{ROOT}", f"-I{ROOT}/src"]
+    return run([nvcc, *options, "-cubin", source, "-o", cubin])
+
+
 def compile_one(nvcc, release, source, arch, folder):
     cubin = folder / f"{source.parent.name}.{source.stem}.{arch}.cubin"
-    log = run(
-        [
-            nvcc,
-            "-std=c++20",
-            "-O3",
-            f"-arch={arch}",
-            "-Xptxas",
-            "-v",
-            f"-I{ROOT}",
-            f"-I{ROOT}/src",
-            "-cubin",
-            source,
-            "-o",
-            cubin,
-        ]
-    )
-    rows = parse(log)
+    rows = parse(compile_kernels(nvcc, source, arch, cubin))
     short = demangle(list(rows))
     code = dict(text_sections(cubin))
     return [

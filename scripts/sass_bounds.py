@@ -32,6 +32,7 @@ share all four.
 """
 
 import argparse
+import functools
 import glob
 import math
 import re
@@ -40,8 +41,9 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
-from check_ptxas import ROOT, demangle, run
+from check_ptxas import ROOT, compile_kernels, demangle, run
 
 BEGIN, END = "<!-- begin:bounds -->\n", "<!-- end:bounds -->\n"
 SKIPPED = 77  # for ctest
@@ -61,9 +63,11 @@ SHARED_BYTES_PER_CYCLE = 128
 WARPS_PER_SCHEDULER = 2  # that multiply
 MULTIPLYING_WARPS = 8
 
-# Which products of DeepSeek-V3's experts (up and gate: n 4096, k 7168) a kernel is asked for: name, source, pattern of
-# the kernel's name, columns of the output, reduction (rows of an expert: 4096), bytes of scales in a stage.
-CASES = (
+# Each case: what a table calls it, source, pattern of the kernel's name, and what its bound asks for.
+
+# Products of DeepSeek-V3's experts (up and gate: n 4096, k 7168): columns of the output, reduction (rows of an expert:
+# 4096), bytes of an element, bytes of scales in a stage.
+PRODUCTS = (
     ("bf16 forward", "grouped_gemm/sm90/bf16.cu", r"rows_kernel<.*, 0, 0, 0>", 4096, 7168, 2, 0),
     ("bf16 input gradient", "grouped_gemm/sm90/bf16.cu", r"rows_kernel<.*, 0, 1, 0>", 7168, 4096, 2, 0),
     ("bf16 weight gradient", "grouped_gemm/sm90/bf16.cu", r"weight_gradient_kernel", 7168, 4096, 2, 0),
@@ -72,18 +76,16 @@ CASES = (
     ("fp8 weight gradient", "grouped_gemm/sm90/fp8.cu", r"weight_gradient_kernel", 7168, 4096, 1, 4 * (ROWS + 192)),
 )
 
-# Decoding: name, pattern of the kernel's name.
-DECODE_SOURCE = "mla_decode/sm90/mla_decode.cu"
-DECODE_CASES = (
-    ("bf16 cache, 128 heads", r"mla_decode_kernel<.*Variant<false, 2>"),
-    ("fp8 cache, 128 heads", r"mla_decode_kernel<.*Variant<true, 1>"),
+DECODES = (
+    ("bf16 cache, 128 heads", "mla_decode/sm90/mla_decode.cu", r"mla_decode_kernel<.*Variant<false, 2>"),
+    ("fp8 cache, 128 heads", "mla_decode/sm90/mla_decode.cu", r"mla_decode_kernel<.*Variant<true, 1>"),
 )
 KEY_DIM, LATENT, TOKENS, SEQUENCE = 576, 512, 64, 4096
 # Products of a warpgroup for a pair of tiles: the scores of one, half of the outputs of both. Columns: how many.
 PAIR_PRODUCTS = Counter({TOKENS: KEY_DIM // 16, LATENT // 2: 2 * TOKENS // 16})
 
-# Attention in training: name, source, pattern of the kernel's name, columns of q and k.
-ATTENTION_CASES = (
+# Attention in training: columns of q and k.
+ATTENTION = (
     ("forward 192/128", "attention/sm90/forward.cu", r"forward_kernel<.*192", 192),
     ("forward 128/128", "attention/sm90/forward.cu", r"forward_kernel<.*128", 128),
     ("backward 192/128", "attention/sm90/backward.cu", r"backward_kernel<.*192", 192),
@@ -92,9 +94,8 @@ ATTENTION_CASES = (
 D_V, BLOCK, QUERIES, CAUSAL = 128, 128, 64, 8192
 EXPONENTIALS_PER_CYCLE = 16
 
-# The same on mma.sync: name, source, pattern of the kernel's name, columns of q and k, rows of a step, whether a block
-# is of keys and whether it adds to the queries.
-MMA_CASES = (
+# The same on mma.sync: columns of q and k, rows of a step, whether a block is of keys and adds to the queries.
+ATTENTION_ON_MMA = (
     ("forward 192/128", "attention/attention.cu", r"forward_kernel<192>", 192, 48, False, False),
     ("forward 128/128", "attention/attention.cu", r"forward_kernel<128>", 128, 48, False, False),
     ("backward 192/128", "attention/backward.cu", r"backward_kernel<192, 0, 1>", 192, 32, True, True),
@@ -117,87 +118,122 @@ def find_nvdisasm():
     return shutil.which("nvdisasm") or next(iter(sorted(glob.glob(str(pattern)))), None)
 
 
-def functions(text):
-    """(name, instructions, label -> index) of each kernel."""
+class Kernel(NamedTuple):
+    name: str
+    code: list  # instructions
+    labels: dict  # label -> index
+
+    @property
+    def is_forward(self):
+        return "forward" in self.name
+
+    def loops(self):
+        """(begin, end) of each backward branch, the smallest first."""
+        found = []
+        for at, text in enumerate(self.code):
+            target = re.search(r"\bBRA.*`\((\.L_\S+)\)", text)
+            if target and self.labels.get(target[1], at) < at:
+                found.append((self.labels[target[1]], at + 1))
+        return sorted(found, key=lambda loop: loop[1] - loop[0])
+
+    def around(self, pattern, count):
+        """The innermost `count` loops around the first instruction like `pattern`."""
+        at = next(i for i, text in enumerate(self.code) if re.search(pattern, text))
+        return [loop for loop in self.loops() if loop[0] <= at < loop[1]][:count]
+
+    def consumers(self):
+        """What the multiplying warps run, once they have their registers."""
+        return self.code[next(i for i, text in enumerate(self.code) if "TRY_ALLOC" in text) :]
+
+
+def kernels(text):
+    """Of a disassembly."""
     name, code, labels = None, [], {}
     for line in text.splitlines():
         if line.startswith(".text."):
             if name:
-                yield name, code, labels
+                yield Kernel(name, code, labels)
             name, code, labels = line.strip().removeprefix(".text.").rstrip(":"), [], {}
         elif match := LABEL.match(line):
             labels[match[1]] = len(code)
         elif match := INSTRUCTION.search(line):
             code.append(match[1].strip())
     if name:
-        yield name, code, labels
-
-
-def loops(code, labels):
-    """(begin, end) of each backward branch, the smallest first."""
-    found = []
-    for at, text in enumerate(code):
-        target = re.search(r"\bBRA.*`\((\.L_\S+)\)", text)
-        if target and labels.get(target[1], at) < at:
-            found.append((labels[target[1]], at + 1))
-    return sorted(found, key=lambda loop: loop[1] - loop[0])
-
-
-def around(found, at, count):
-    """The innermost `count` loops around an instruction."""
-    return [loop for loop in found if loop[0] <= at < loop[1]][:count]
-
-
-def bound(code, labels, columns, depth, element_bytes, scale_bytes):
-    found = loops(code, labels)
-    first_product = next(i for i, text in enumerate(code) if PRODUCT.search(text))
-    first_copy = next(i for i, text in enumerate(code) if "UTMALDG" in text)
-    (begin, end), (tile_begin, tile_end) = around(found, first_product, 2)
-    ((copy_begin, copy_end),) = around(found, first_copy, 1)
-    loop = code[begin:end]
-    widths = [int(match[1]) for text in loop if (match := PRODUCT.search(text))]
-    width = widths[0]
-    steps = math.ceil(depth * element_bytes / ROW_BYTES)
-    reads = sum(2 * (64 + n) * 32 for n in widths)
-    lds = sum(" LDS" in f" {re.sub(r'^@!?U?P[0-9T]+ ', '', text)}" for text in loop) * MULTIPLYING_WARPS
-    tensor = sum(widths)  # two warpgroups, N / 2 each
-    shared_bytes = reads + (ROWS + width) * ROW_BYTES + scale_bytes + lds * SHARED_BYTES_PER_CYCLE
-    issue = WARPS_PER_SCHEDULER * len(loop) + copy_end - copy_begin
-    cycles = max(tensor, shared_bytes / SHARED_BYTES_PER_CYCLE, issue, tensor / 2 + len(loop))
-    outside = WARPS_PER_SCHEDULER * (tile_end - tile_begin - len(loop))
-    used = columns / (math.ceil(columns / width / CLUSTER) * width * CLUSTER)
-    from_l2 = (ROWS / CLUSTER + width) * ROW_BYTES + scale_bytes
-    return {
-        "tile": f"{ROWS} x {width}",
-        "steps": steps,
-        "tensor cycles": steps * tensor,
-        "shared KiB": round(steps * shared_bytes / 1024),
-        "shared cycles": round(steps * shared_bytes / SHARED_BYTES_PER_CYCLE),
-        "issue slots": steps * issue,
-        "outside": outside,
-        "L2 bytes/cycle": f"{from_l2 / cycles:.0f}",
-        "columns used": f"{used:.3f}",
-        "bound": f"{steps * tensor * used / (steps * cycles + outside):.2f}",
-    }
-
-
-def widths_of(loop):
-    return Counter(int(match[1]) for text in loop if (match := PRODUCT.search(text)))
+        yield Kernel(name, code, labels)
 
 
 def count(loop, pattern):
     return sum(re.search(pattern, text) is not None for text in loop)
 
 
+def widths_of(loop):
+    return Counter(int(match[1]) for text in loop if (match := PRODUCT.search(text)))
+
+
+def tensor_cycles(loop):
+    """Of two warpgroups: N / 2 each."""
+    return sum(n * times for n, times in widths_of(loop).items())
+
+
 def shared_reads(loop):
     """Bytes that the products of a loop read: 64 x 32 of the first operand, unless it lies in registers."""
     in_registers = count(loop, r"GMMA\S* R\d+, R\d+, gdesc")
-    widths = widths_of(loop)
-    return 32 * (sum(n * times for n, times in widths.items()) + 64 * (widths.total() - in_registers))
+    return 32 * (tensor_cycles(loop) + 64 * (widths_of(loop).total() - in_registers))
 
 
-def decode_bound(code, labels):
-    found = [code[begin:end] for begin, end in loops(code, labels)]
+def causal_steps(rows):
+    """Steps of `rows` that a block takes of a causal sequence, on average, and the share of their scores it needs."""
+    blocks = CAUSAL // BLOCK
+    steps = sum(math.ceil((block + 1) * BLOCK / rows) for block in range(blocks)) / blocks
+    return steps, CAUSAL / 2 / (steps * rows)
+
+
+def table_row(tile, steps, tensor, shared_bytes, issue, outside, from_l2, alone=0, exponentials=None, used=None):
+    """From what one step takes (`alone`: a warpgroup by itself). `used`: the share of it that counts, by column.
+    The tables of attention, whose steps are an average, show one step, the others all of a tile."""
+    shown = steps if isinstance(steps, int) else 1
+    shared = shared_bytes / SHARED_BYTES_PER_CYCLE
+    cycles = max(tensor, shared, issue, alone, exponentials or 0)
+    used = used or {}
+    return {
+        "tile": tile,
+        "steps": steps if isinstance(steps, int) else f"{steps:.1f}",
+        "tensor cycles": shown * tensor,
+        "shared KiB": round(shown * shared_bytes / 1024),
+        "shared cycles": round(shown * shared),
+        **({} if exponentials is None else {"exponential cycles": exponentials}),
+        "issue slots": shown * issue,
+        "outside": outside,
+        "L2 bytes/cycle": f"{from_l2 / cycles:.0f}",
+        **{name: f"{share:.3f}" for name, share in used.items()},
+        "bound": f"{steps * tensor * math.prod(used.values()) / (steps * cycles + outside):.2f}",
+    }
+
+
+def product_bound(kernel, columns, depth, element_bytes, scale_bytes):
+    (begin, end), (tile_begin, tile_end) = kernel.around(PRODUCT, 2)
+    ((copy_begin, copy_end),) = kernel.around("UTMALDG", 1)
+    loop = kernel.code[begin:end]
+    width = next(iter(widths_of(loop)))
+    steps = math.ceil(depth * element_bytes / ROW_BYTES)
+    copied = (ROWS + width) * ROW_BYTES + scale_bytes
+    loads = MULTIPLYING_WARPS * SHARED_BYTES_PER_CYCLE * count(loop, r"\bLDS")
+    tensor = tensor_cycles(loop)
+    return table_row(
+        f"{ROWS} x {width}",
+        steps,
+        tensor,
+        shared_bytes=2 * shared_reads(loop) + copied + loads,
+        issue=WARPS_PER_SCHEDULER * len(loop) + copy_end - copy_begin,
+        alone=tensor / 2 + len(loop),
+        outside=WARPS_PER_SCHEDULER * (tile_end - tile_begin - len(loop)),
+        from_l2=(ROWS / CLUSTER + width) * ROW_BYTES + scale_bytes,
+        used={"columns used": columns / (math.ceil(columns / width / CLUSTER) * width * CLUSTER)},
+    )
+
+
+def decode_bound(kernel):
+    found = [kernel.code[begin:end] for begin, end in kernel.loops()]
     scoring = [loop for loop in found if widths_of(loop) == PAIR_PRODUCTS][:2]
     others = [loop for loop in found if not widths_of(loop)]
     expanding = [loop for loop in others if count(loop, "PRMT") > TOKENS // 2]
@@ -205,146 +241,107 @@ def decode_bound(code, labels):
         bringing = len(expanding[0]) + len(expanding[1])
     else:  # bf16: a copy for each 64 columns, by one of the cluster's blocks
         bringing = next(len(loop) for loop in others if count(loop, "UTMALDG") == KEY_DIM // 64)
-    tensor = sum(n * times for loop in scoring for n, times in widths_of(loop).items()) // 2
+    tensor = sum(map(tensor_cycles, scoring)) // 2
     # A warp stores or loads 512 bytes by STSM and 128 by others.
     small = sum(4 * 512 * count(loop, r"\bSTSM") + 4 * 128 * count(loop, r"\b(LDS|STS)\b") for loop in scoring)
     tile_bytes = TOKENS * KEY_DIM * 2
-    shared_bytes = sum(map(shared_reads, scoring)) + 2 * tile_bytes + small
-    issue = sum(map(len, scoring)) + 2 * bringing
-    alone = max(tensor / 2 + len(loop) for loop in scoring)
-    cycles = max(tensor, shared_bytes / SHARED_BYTES_PER_CYCLE, issue, alone)
-    consumers = code[code.index(next(t for t in code if "TRY_ALLOC" in t)) :]
     steps = SEQUENCE // (2 * TOKENS)
-    outside = len(consumers) - sum(map(len, scoring))
-    return {
-        "tile": f"64 x {SEQUENCE}",
-        "steps": steps,
-        "tensor cycles": steps * tensor,
-        "shared KiB": round(steps * shared_bytes / 1024),
-        "shared cycles": round(steps * shared_bytes / SHARED_BYTES_PER_CYCLE),
-        "issue slots": steps * issue,
-        "outside": outside,
-        "L2 bytes/cycle": f"{2 * (TOKENS * 656 if expanding else tile_bytes / CLUSTER) / cycles:.0f}",
-        "bound": f"{steps * tensor / (steps * cycles + outside):.2f}",
-    }
+    return table_row(
+        f"64 x {SEQUENCE}",
+        steps,
+        tensor,
+        shared_bytes=sum(map(shared_reads, scoring)) + 2 * tile_bytes + small,
+        issue=sum(map(len, scoring)) + 2 * bringing,
+        alone=max(tensor / 2 + len(loop) for loop in scoring),
+        outside=len(kernel.consumers()) - sum(map(len, scoring)),
+        from_l2=2 * (TOKENS * 656 if expanding else tile_bytes / CLUSTER),
+    )
 
 
-def attention_bound(label, code, labels, d_qk):
-    is_forward = label.startswith("forward")
+def attention_bound(kernel, d_qk):
     # Scores and values; or scores, their gradients, and those of values, keys and queries.
-    products = d_qk // 16 + (BLOCK // 16 if is_forward else D_V // 16 + 2 * QUERIES // 16 + BLOCK // 16)
-    found = [code[begin:end] for begin, end in loops(code, labels)]
+    products = d_qk // 16 + (BLOCK // 16 if kernel.is_forward else D_V // 16 + 2 * QUERIES // 16 + BLOCK // 16)
+    found = [kernel.code[begin:end] for begin, end in kernel.loops()]
     loop = next(loop for loop in found if widths_of(loop).total() == products)
     producing = next(loop for loop in found if count(loop, "UTMALDG"))
-    rows = BLOCK if is_forward else QUERIES  # of a step's copies
+    rows = BLOCK if kernel.is_forward else QUERIES  # of a step's copies
     copied = rows * (d_qk + D_V) * 2
+    added = 0 if kernel.is_forward else QUERIES * d_qk * 4
     small = MULTIPLYING_WARPS * (512 * count(loop, r"\bSTSM") + 128 * count(loop, r"\bLDS"))
-    tensor = sum(n * times for n, times in widths_of(loop).items())  # two warpgroups, N / 2 each
-    shared_bytes = 2 * shared_reads(loop) + copied + small
-    exponentials = count(loop, r"MUFU\.EX2") * MULTIPLYING_WARPS * 32 // EXPONENTIALS_PER_CYCLE
-    issue = WARPS_PER_SCHEDULER * len(loop) + len(producing)
-    cycles = max(tensor, shared_bytes / SHARED_BYTES_PER_CYCLE, exponentials, issue, tensor / 2 + len(loop))
-    consumers = code[code.index(next(t for t in code if "TRY_ALLOC" in t)) :]
-    outside = WARPS_PER_SCHEDULER * (len(consumers) - len(loop))
-    blocks = CAUSAL // BLOCK
-    steps = sum((block + 1) * BLOCK // rows for block in range(blocks)) / blocks
-    used = CAUSAL / 2 / (steps * rows)
-    added = 0 if is_forward else QUERIES * d_qk * 4
-    return {
-        "tile": f"{BLOCK} x {rows}",
-        "steps": f"{steps:.1f}",
-        "tensor cycles": tensor,
-        "shared KiB": f"{shared_bytes / 1024:.0f}",
-        "shared cycles": round(shared_bytes / SHARED_BYTES_PER_CYCLE),
-        "exponential cycles": exponentials,
-        "issue slots": issue,
-        "outside": outside,
-        "L2 bytes/cycle": f"{(copied + added) / cycles:.0f}",
-        "scores used": f"{used:.3f}",
-        "bound": f"{steps * tensor * used / (steps * cycles + outside):.2f}",
-    }
+    tensor = tensor_cycles(loop)
+    steps, used = causal_steps(rows)
+    return table_row(
+        f"{BLOCK} x {rows}",
+        steps,
+        tensor,
+        shared_bytes=2 * shared_reads(loop) + copied + small,
+        exponentials=count(loop, r"MUFU\.EX2") * MULTIPLYING_WARPS * 32 // EXPONENTIALS_PER_CYCLE,
+        issue=WARPS_PER_SCHEDULER * len(loop) + len(producing),
+        alone=tensor / 2 + len(loop),
+        outside=WARPS_PER_SCHEDULER * (len(kernel.consumers()) - len(loop)),
+        from_l2=copied + added,
+        used={"scores used": used},
+    )
 
 
-def mma_bound(label, code, labels, d_qk, step, is_keys, adds):
-    is_forward = label.startswith("forward")
-    warps = 4 if is_forward else 8
-    found = loops(code, labels)
-    begin, end = max((loop for loop in found if count(code[slice(*loop)], "HMMA")), key=lambda loop: loop[1] - loop[0])
+def mma_bound(kernel, d_qk, step, is_keys, adds):
+    warps = 4 if kernel.is_forward else 8
+    found = kernel.loops()
+    begin, end = [loop for loop in found if count(kernel.code[slice(*loop)], "HMMA")][-1]
     inner = sorted(loop for loop in found if begin <= loop[0] and loop[1] < end)
     turns = (d_qk // UNROLLED, D_V // UNROLLED)  # scores, their gradients
-    loop = code[begin:end] + [
-        text for (first, last), n in zip(inner, turns, strict=False) for text in code[first:last] * (n - 1)
+    loop = kernel.code[begin:end] + [
+        text for (first, last), n in zip(inner, turns, strict=False) for text in kernel.code[first:last] * (n - 1)
     ]
     # Scores and outputs; or scores, their gradients and those of keys or queries, of values, of the step's queries.
-    columns = d_qk + D_V if is_forward else 2 * d_qk + D_V + D_V * is_keys + d_qk * adds
+    columns = d_qk + D_V if kernel.is_forward else 2 * d_qk + D_V + D_V * is_keys + d_qk * adds
     products = count(loop, "HMMA") * warps
     if products * MMA_FLOP != 2 * BLOCK * step * columns:
-        sys.exit(f"{label}: {products} products in the main loop, expected {2 * BLOCK * step * columns // MMA_FLOP}")
-    tensor = products * MMA_FLOP // A100_FLOP_PER_CYCLE
+        sys.exit(f"{kernel.name}: {products} products in a step, expected {2 * BLOCK * step * columns // MMA_FLOP}")
     moved = 512 * count(loop, r"LDSM|LDGSTS\S*\.128|LDS\.128") + 256 * count(loop, r"LDS\.64")
-    shared_bytes = warps * (moved + 128 * count(loop, r"\bSTS\b|\bLDS\b |LDGSTS\.E \["))
-    exponentials = count(loop, r"MUFU\.EX2") * warps * 32 // EXPONENTIALS_PER_CYCLE
-    issue = warps // SCHEDULERS * len(loop)
-    cycles = max(tensor, shared_bytes / SHARED_BYTES_PER_CYCLE, exponentials, issue)
-    outside = warps // SCHEDULERS * (len(code) - (end - begin))
-    blocks = CAUSAL // BLOCK
-    steps = sum(math.ceil((block + 1) * BLOCK / step) for block in range(blocks)) / blocks
-    used = CAUSAL / 2 / (steps * step)
-    from_l2 = step * (d_qk + D_V) * 2 + step * d_qk * 4 * adds
-    return {
-        "tile": f"{BLOCK} x {step}",
-        "steps": f"{steps:.1f}",
-        "tensor cycles": tensor,
-        "shared KiB": f"{shared_bytes / 1024:.0f}",
-        "shared cycles": round(shared_bytes / SHARED_BYTES_PER_CYCLE),
-        "exponential cycles": exponentials,
-        "issue slots": issue,
-        "outside": outside,
-        "L2 bytes/cycle": f"{from_l2 / cycles:.0f}",
-        "scores used": f"{used:.3f}",
-        "bound": f"{steps * tensor * used / (steps * cycles + outside):.2f}",
-    }
+    steps, used = causal_steps(step)
+    return table_row(
+        f"{BLOCK} x {step}",
+        steps,
+        products * MMA_FLOP // A100_FLOP_PER_CYCLE,
+        shared_bytes=warps * (moved + 128 * count(loop, r"\bSTS\b|\bLDS\b |LDGSTS\.E \[")),
+        exponentials=count(loop, r"MUFU\.EX2") * warps * 32 // EXPONENTIALS_PER_CYCLE,
+        issue=warps // SCHEDULERS * len(loop),
+        outside=warps // SCHEDULERS * (len(kernel.code) - (end - begin)),
+        from_l2=step * (d_qk + D_V) * 2 + step * d_qk * 4 * adds,
+        used={"scores used": used},
+    )
 
 
-def disassembled(nvcc, nvdisasm, source, arch="sm_90a"):
+# README: what its first column is called, architecture, bound, cases.
+TABLES = {
+    "grouped_gemm/sm90": ("pass", "sm_90a", product_bound, PRODUCTS),
+    "mla_decode/sm90": ("cache", "sm_90a", decode_bound, DECODES),
+    "attention/sm90": ("pass", "sm_90a", attention_bound, ATTENTION),
+    "attention": ("pass", "sm_80", mma_bound, ATTENTION_ON_MMA),
+}
+
+
+@functools.cache
+def disassembled(nvcc, nvdisasm, source, arch):
     with tempfile.TemporaryDirectory() as folder:
         cubin = Path(folder) / "kernel.cubin"
-        run([nvcc, "-std=c++20", "-O3", f"-arch={arch}", f"-I{ROOT}", f"-I{ROOT}/src", "-cubin",
-             ROOT / "kernels" / source, "-o", cubin])  # fmt: skip
-        found = list(functions(run([nvdisasm, "-c", cubin])))
-    names = demangle([name for name, _, _ in found])
-    return [(names[name], code, labels) for name, code, labels in found]
+        compile_kernels(nvcc, ROOT / "kernels" / source, arch, cubin)
+        found = list(kernels(run([nvdisasm, "-c", cubin])))
+    names = demangle([kernel.name for kernel in found])
+    return [kernel._replace(name=names[kernel.name]) for kernel in found]
 
 
 def measure(nvcc, nvdisasm):
     """README -> rows of its table."""
-    sources = {c[1] for c in CASES} | {DECODE_SOURCE} | {c[1] for c in ATTENTION_CASES}
-    texts = {source: disassembled(nvcc, nvdisasm, source) for source in sources}
-    texts |= {source: disassembled(nvcc, nvdisasm, source, "sm_80") for source in {c[1] for c in MMA_CASES}}
-
-    def kernel(source, pattern):
-        _, code, labels = next(f for f in texts[source] if re.search(pattern, f[0]))
-        return code, labels
-
-    products = [
-        {"pass": label} | bound(*kernel(source, pattern), columns, depth, element_bytes, scale_bytes)
-        for label, source, pattern, columns, depth, element_bytes, scale_bytes in CASES
-    ]
-    decode = [{"cache": label} | decode_bound(*kernel(DECODE_SOURCE, pattern)) for label, pattern in DECODE_CASES]
-    attention = [
-        {"pass": label} | attention_bound(label, *kernel(source, pattern), d_qk)
-        for label, source, pattern, d_qk in ATTENTION_CASES
-    ]
-    on_mma = [
-        {"pass": label} | mma_bound(label, *kernel(source, pattern), *rest)
-        for label, source, pattern, *rest in MMA_CASES
-    ]
-    return {
-        "grouped_gemm/sm90": products,
-        "mla_decode/sm90": decode,
-        "attention/sm90": attention,
-        "attention": on_mma,
-    }
+    rows = {}
+    for readme, (first, arch, bound, cases) in TABLES.items():
+        rows[readme] = []
+        for label, source, pattern, *asked in cases:
+            found = disassembled(nvcc, nvdisasm, source, arch)
+            kernel = next(kernel for kernel in found if re.search(pattern, kernel.name))
+            rows[readme].append({first: label} | bound(kernel, *asked))
+    return rows
 
 
 def markdown(rows):
