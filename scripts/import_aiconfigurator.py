@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Turn the measured kernel tables of aiconfigurator (Apache-2.0) into row files for `traincost calibrate`.
 
-    scripts/import_aiconfigurator.py --data ../shared/data/measured --out build/rows
+    scripts/import_aiconfigurator.py --data FOLDER --out build/rows
     build/release/traincost calibrate build/rows -o results/calibration/default.json
 
-DATA holds <system>/<table>.<framework>.csv.gz, whose first line names the source; or, with pyarrow installed, it is the
+FOLDER holds <system>/<table>.<framework>.csv.gz, whose first line names the source; or, with pyarrow installed, it is the
 folder aiconfigurator_core/systems/data of the PyPI package aiconfigurator-core (parquet files).
 
 What is left out, and why (counted at the end):
@@ -260,7 +260,7 @@ def write_system(data, system, out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../shared/data/measured"))
+    parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build/rows"))
     args = parser.parse_args()
     if not any((args.data / system).is_dir() for system in CHIPS):

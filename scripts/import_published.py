@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes results/published/*.csv: published training steps, runs, kernel figures, each with its source.
 
-    python3 scripts/import_published.py --data ../shared/data
+    scripts/import_published.py --data FOLDER
 
 Figures, configurations and sources only; remarks and estimates of the collection stay behind. The same data gives the
 same bytes, and a file is replaced whole or not at all.
@@ -125,7 +125,7 @@ def write(path: Path, columns: list[str], rows: list[Row]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the collection")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the collection")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "published")
     options = parser.parse_args()
     if not options.data.is_dir():
