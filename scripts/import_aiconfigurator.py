@@ -4,8 +4,8 @@
     scripts/import_aiconfigurator.py --data FOLDER --out build/rows
     build/release/traincost calibrate build/rows -o results/calibration/default.json
 
-FOLDER holds <system>/<table>.<framework>.csv.gz, whose first line names the source; or, with pyarrow installed, it is the
-folder aiconfigurator_core/systems/data of the PyPI package aiconfigurator-core (parquet files).
+FOLDER holds <system>/<table>.<framework>.csv.gz, whose first line names the source; or, with pyarrow installed, it is
+the folder aiconfigurator_core/systems/data of the PyPI package aiconfigurator-core (parquet files).
 
 What is left out, and why (counted at the end):
   weight-only and mixed formats       no element format of ours
