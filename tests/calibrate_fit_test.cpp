@@ -237,6 +237,23 @@ TEST(Fit, ScalesPerBlockOfAttentionAreARatioOfTheirOwn) {
   EXPECT_NEAR(tables / on.time(a, Dtype::mxfp8).seconds.value, 1.1, 1e-6);
 }
 
+TEST(Fit, AStreamOfTwoKernelsWaitsForTwoLaunches) {
+  constexpr double kLaunch = 5e-6, kRate = 2.4e12;
+  std::vector<measure::Row> rows;
+  for (double bytes = 1e5; bytes < 1e10; bytes *= 3)
+    for (const double kernels : {1, 2})
+      rows.push_back({.op = work::Stream{.bytes = bytes, .kernels = kernels},
+                      .chip = "first",
+                      .provider = "p",
+                      .latency = {kernels * kLaunch + bytes / kRate},
+                      .source = "s"});
+  const auto on = fit(rows, kChips).on(kChips[0]);
+  for (const double kernels : {1, 2}) {
+    const auto t = on.time(work::Stream{.bytes = 1e7, .kernels = kernels}, Dtype::bf16);
+    EXPECT_NEAR(t.seconds.value, kernels * kLaunch + 1e7 / kRate, 1e-8) << kernels;
+  }
+}
+
 TEST(Fit, ACastIsTimedByTheBestWhoPublishOne) {
   const auto timed = [](double m, double share) {
     const work::Quantize q{.m = m, .k = 4096};

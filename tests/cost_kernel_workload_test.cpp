@@ -131,6 +131,15 @@ TEST(KernelWorkload, APermuteReadsATokenForEachOfItsRows) {
   EXPECT_EQ(w.ops.at(1).count, 3);
 }
 
+TEST(KernelWorkload, ANormsBackwardIsTwoKernels) {
+  KernelRow row{.kernel = "cudnn rms_norm bwd", .op_family = "elementwise_norm", .dtype = "bfloat16"};
+  row.tokens = 2048;
+  row.hidden = 4096;
+  EXPECT_EQ(std::get<work::Stream>(of(row).ops.at(0).op), (work::Stream{.bytes = 3.0 * 2048 * 4096 * 2, .kernels = 2}));
+  row.pass = "fwd";
+  EXPECT_EQ(std::get<work::Stream>(of(row).ops.at(0).op), (work::Stream{.bytes = 2.0 * 2048 * 4096 * 2, .kernels = 1}));
+}
+
 // Three copies that the benchmark makes, and the kernels of each library.
 TEST(KernelWorkload, AnIndexIsAsManyKernelsAsItsLibraryLaunches) {
   const auto steps = [](const char* kernel, double experts) {

@@ -44,6 +44,17 @@ TEST(PublishedReader, PassesOfOneBenchmarkShareTheProvider) {
   EXPECT_FALSE(std::get<work::Attention>(p.forward_and_backward[0].op).is_causal);  // the name beats the column
 }
 
+TEST(PublishedReader, ANormsBackwardSumsItsWeightsGradientInASecondKernel) {
+  const auto line = [](const std::string& pass) {
+    return "cudnn rms_norm " + pass +
+           ",elementwise_norm,,,,2048,4096,,,,bfloat16,,h200-sxm-141gb,,,,,,,memory_bandwidth,1000,GB/s,s\n";
+  };
+  const auto p = parse_published(kHeader + line("fwd") + line("bwd"), "k.csv");
+  ASSERT_EQ(p.rows.size(), 2U);
+  EXPECT_EQ(std::get<work::Stream>(p.rows[0].op), (work::Stream{.bytes = 2.0 * 2048 * 4096 * 2, .kernels = 1}));
+  EXPECT_EQ(std::get<work::Stream>(p.rows[1].op), (work::Stream{.bytes = 3.0 * 2048 * 4096 * 2, .kernels = 2}));
+}
+
 TEST(PublishedReader, LeavesOutWhatHasNoShapeAndKeepsUnknownChips) {
   const auto p =
       parse_published(std::string(kHeader) +

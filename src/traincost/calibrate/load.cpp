@@ -77,7 +77,10 @@ struct Fill {
     l.at = {coordinate(each), coordinate(active), coordinate(m.hidden), coordinate(m.width)};
   }
 
-  void operator()(const work::Stream& s) const { l.at = {coordinate(s.bytes)}; }
+  void operator()(const work::Stream& s) const {
+    l.launches = s.kernels;
+    l.at = {coordinate(s.bytes)};
+  }
   void operator()(const work::Quantize& q) const { l.at = {coordinate(q.m * q.k)}; }
   void operator()(const work::Collective& c) const {
     l.launches = coordinate(std::max(c.gpus, 2.0));

@@ -23,7 +23,7 @@ struct ShapeOf {
     return {d.b, d.s_q, d.s_kv, d.h_q, d.h_kv, d.d_qk, d.d_v, double(d.values_in_keys)};
   }
   Shape operator()(const work::MoeMlp& m) const { return {m.rows, m.num_experts, m.hidden, m.width, m.imbalance}; }
-  Shape operator()(const work::Stream& s) const { return {s.bytes}; }
+  Shape operator()(const work::Stream& s) const { return {s.bytes, s.kernels}; }
   Shape operator()(const work::Quantize& q) const { return {q.m, q.k}; }
   Shape operator()(const work::Collective& c) const { return {c.bytes, c.gpus}; }
   Shape operator()(const work::MoeExchange& x) const { return {x.tokens, x.hidden, x.topk, x.num_experts, x.gpus}; }

@@ -38,10 +38,14 @@ void quantize(KernelFields& f, Workload& out) {
 
 void norm(KernelFields& f, Workload& out) {
   const KernelRow& row = f.row();
-  // Forward reads and writes the rows; backward reads them and the gradient and writes one.
-  const double streams = is_backward_only(row) ? 3 : 2;
-  add_stream(out, streams * f.get("tokens", row.tokens, 16384) * f.get("hidden", row.hidden, 8192) *
-                      work::bytes_per_element(f.dtype()));
+  const double array_bytes =
+      f.get("tokens", row.tokens, 16384) * f.get("hidden", row.hidden, 8192) * work::bytes_per_element(f.dtype());
+  // Forward reads and writes the rows; backward reads them and the gradient, writes one, and sums the weight's gradient
+  // in a second kernel.
+  if (is_backward_only(row))
+    add(out, work::Stream{.bytes = 3 * array_bytes, .kernels = 2}, Dtype::bf16);
+  else
+    add_stream(out, 2 * array_bytes);
 }
 
 void memory(KernelFields& f, Workload& out) { add_stream(out, f.assume("bytes", 4e9)); }

@@ -100,8 +100,10 @@ std::optional<work::Op> norm(const Fields& f) {
   const auto tokens = f.number("tokens"), hidden = f.number("hidden");
   if (!tokens || !hidden) return std::nullopt;
   const double width = f.text("dtype") == "fp32" ? 4 : 2;
-  const double arrays = f.mentions(" bwd") ? 3 : 2;  // x and its gradient in, one gradient out; or x in, y out
-  return work::Stream{.bytes = arrays * width * *tokens * *hidden};
+  const double array_bytes = width * *tokens * *hidden;
+  // x and its gradient in, one gradient out, and a second kernel that sums the weight's; or x in, y out.
+  if (f.mentions(" bwd")) return work::Stream{.bytes = 3 * array_bytes, .kernels = 2};
+  return work::Stream{.bytes = 2 * array_bytes};
 }
 
 std::optional<work::Op> quantize(const Fields& f) {

@@ -47,6 +47,7 @@ struct MoeMlp {
 /// Reads and writes memory and computes next to nothing: norms, activations, residuals, optimizer, permute, copies.
 struct Stream {
   double bytes = 0;
+  double kernels = 1;  // that it takes, one after the other
   bool operator==(const Stream&) const = default;
 };
 
