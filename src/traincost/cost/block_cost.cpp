@@ -109,8 +109,8 @@ Tally PartsPricer::tally(const std::vector<Kernel>& kernels) const {
     result.by_role[role] += seconds;
     if (timing.origin != Origin::measured) result.transfer_error[role] += seconds.value * timing.log_sigma;
     result.origin[role] = std::max(result.origin[role], timing.origin);
-    result.launches += 1;
-    result.routed_launches += kernel.is_routed ? 1 : 0;
+    result.launches += kernel.launches;
+    if (kernel.is_routed) result.routed_launches += kernel.launches;
   }
   return result;
 }
@@ -121,9 +121,7 @@ BlockParts PartsPricer::parts(const Block& block) const {
           .input_grad = tally(block.input_grad),
           .weight_grad = tally(block.weight_grad),
           .tail = tally(block.tail),
-          .summing = tally(block.summing),
-          .small_launches_forward = block.small_launches_forward,
-          .small_launches_backward = block.small_launches_backward};
+          .summing = tally(block.summing)};
 }
 
 Seconds PartsPricer::tensor_collectives(bool has_experts) const {
@@ -211,20 +209,20 @@ bool captures_graphs(const Job& job) {
   return job.stack.graphs == Stack::Graphs::blackwell && job.chip.arch == "Blackwell";
 }
 
-void add_host(const Pricing& pricing, const BlockParts& parts, BlockCost& cost) {
+void add_host(const Pricing& pricing, BlockCost& cost) {
   const auto& c = pricing.constants;
-  const Seconds per_launch{c.host_seconds * (1 + c.host_yearly_gain * (kTablesYear - pricing.job.stack.year))};
-  const bool is_captured = captures_graphs(pricing.job);
-  const auto waiting = [&](double small_launches, auto... tallies) {
+  const auto& job = pricing.job;
+  const Seconds per_launch{c.host_seconds * (1 + c.host_yearly_gain * (kTablesYear - job.stack.year))};
+  const auto waiting = [&](const auto&... passes) {
     Tally all;
-    (all.add(tallies), ...);
-    double launches = is_captured ? all.routed_launches : all.launches + small_launches;
-    if (is_captured && pricing.job.layout.routing == Routing::token_drop) launches = 0;
+    (all.add(passes), ...);
+    double launches = all.launches;
+    if (captures_graphs(job)) launches = job.layout.routing == Routing::token_drop ? 0 : all.routed_launches;
     const Seconds host = per_launch * launches;
-    return pricing.job.stack.blocks_launches ? host : units::max(Seconds{}, host - all.total());
+    return job.stack.blocks_launches ? host : units::max(Seconds{}, host - all.total());
   };
-  cost.host_forward = waiting(parts.small_launches_forward, cost.forward);
-  cost.host_backward = waiting(parts.small_launches_backward, cost.recomputed, cost.input_grad, cost.weight_grad);
+  cost.host_forward = waiting(cost.forward);
+  cost.host_backward = waiting(cost.recomputed, cost.input_grad, cost.weight_grad);
 }
 
 BlockCost block_cost(const Pricing& pricing, const BlockParts& parts) {
@@ -245,7 +243,7 @@ BlockCost block_cost(const Pricing& pricing, const BlockParts& parts) {
     cost.recomputed.add(parts.tail, -l.recompute_share);
   }
   if (parts.can_replay && l.recompute == Recompute::selective) cost.recomputed.add(parts.replayed, l.recompute_share);
-  add_host(pricing, parts, cost);
+  add_host(pricing, cost);
   add_parameter_gathering(pricing, parts, cost);
   return cost;
 }

@@ -41,9 +41,8 @@ struct BlockCost {
 /// A block before it is known what is recomputed and how parameters are sharded.
 struct BlockParts {
   Tally forward, replayed /* under selective recompute */, input_grad, weight_grad;
-  Tally tail;     // the part of forward that full recompute leaves out
-  Tally summing;  // on top of weight_grad where gradients are not sharded
-  double small_launches_forward = 0, small_launches_backward = 0;
+  Tally tail;                          // the part of forward that full recompute leaves out
+  Tally summing;                       // on top of weight_grad where gradients are not sharded
   units::Seconds tensor, tensor_grad;  // collectives of a forward and of its gradients, exposed part
   units::Seconds context_gather;
   units::Seconds expert_forward, expert_backward;

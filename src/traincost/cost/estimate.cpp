@@ -66,10 +66,11 @@ void use_format_of_chip(Layout& layout, const catalog::Chip& chip, std::vector<s
   layout.dtype = rate->used;
 }
 
-Stack stack_for(const catalog::Model& model, const Layout& layout) {
-  Stack stack;
+// What a buyer would run today.
+Stack stack_for(const catalog::Model& model, const catalog::Chip& chip, const Layout& layout) {
+  Stack stack{.graphs = Stack::Graphs::blackwell};
   if (layout.schedule == Schedule::dual_pipe) stack.expert_overlap = Stack::ExpertOverlap::always;
-  stack.exchange = Stack::Exchange::deepep;
+  stack.exchange = chip.arch == "Blackwell" ? Stack::Exchange::hybridep : Stack::Exchange::deepep;
   stack.dispatches_fp8 = true;
   if (model.published_layout && model.published_layout->routing_nodes)
     stack.expert_nodes_limit = *model.published_layout->routing_nodes;
@@ -79,9 +80,14 @@ Stack stack_for(const catalog::Model& model, const Layout& layout) {
   return stack;
 }
 
-Job job_of(const Request& r, const Layout& layout) {
-  return {
-      .model = r.model, .chip = r.chip, .cluster = r.cluster, .layout = layout, .stack = stack_for(r.model, layout)};
+// Routers of real runs balance, but not exactly.
+Job job_of(const Request& r, Layout layout) {
+  if (catalog::is_moe(r.model)) layout.routing = Routing::dropless;
+  return {.model = r.model,
+          .chip = r.chip,
+          .cluster = r.cluster,
+          .layout = layout,
+          .stack = stack_for(r.model, r.chip, layout)};
 }
 
 struct Choice {
@@ -154,7 +160,8 @@ Job published_job(const catalog::Model& model, const catalog::Chip& chip, const 
   const double gpus = model.published_layout ? known(model.published_layout->gpus, 0) : 0;
   const auto layout = gpus > 0 ? published_layout(model, gpus) : std::nullopt;
   if (!layout) throw InputError(fmt::format("model {}: no published layout", model.id));
-  return {.model = model, .chip = chip, .cluster = cluster, .layout = *layout, .stack = stack_for(model, *layout)};
+  return {
+      .model = model, .chip = chip, .cluster = cluster, .layout = *layout, .stack = stack_for(model, chip, *layout)};
 }
 
 Settled settled_by(const Request& r) {

@@ -16,7 +16,8 @@ using work::Dtype;
 
 constexpr double kActivationBytes = 2;  // bf16 or fp16
 // DeepSeek's trace (results/published/deepseek_v3_trace.csv) has 212 launches per layer, forward and backward, of which
-// this file lists 92: the rest are the index arithmetic of routing, dispatch and combine.
+// this file lists 92: the rest are the index arithmetic of routing, dispatch and combine, over maps of tokens and
+// experts.
 constexpr double kRoutingLaunches = 120;
 constexpr double kAccumulationBytes = 6;  // per weight and micro-batch
 // Batched products of those years leave the tensor cores for the fp32 units when a head's row is no multiple of 16
@@ -115,10 +116,11 @@ class Builder {
                     [](Kernel& k) { k.is_routed = true; });
   }
 
-  // Launches of small kernels that the lists leave out.
-  void small_launches(double forward, double backward) {
-    block_.small_launches_forward += forward;
-    block_.small_launches_backward += backward;
+  // Kernels too small to list one by one, each over `bytes`.
+  void small_kernels(double forward, double backward, double bytes) {
+    const auto kernels = [&](double n) { return Kernel{.op = work::Stream{bytes}, .count = n, .launches = n}; };
+    add_forward(kernels(forward), false);
+    block_.input_grad.push_back(kernels(backward));
   }
 
   // Nobody saves what the last product and those after it give.
@@ -293,9 +295,10 @@ void add_experts(Builder& b, const Job& job, const Constants& constants) {
   const double rows = tokens * m.topk;
   const double placing = placed_rows(job, tokens, rows) * m.hidden * kActivationBytes;
   // Router: logits in bf16 products and fp32 scores, top-k, index maps; small and bound by launches.
+  const double map_bytes = tokens * m.num_experts * kLogitBytes;
   b.gemm(Role::experts, kUnquantised, tokens, m.num_experts, m.hidden, false);
-  b.elementwise(tokens * m.num_experts * kLogitBytes * 2, tokens * m.num_experts * kLogitBytes * 2);
-  b.small_launches(kRoutingLaunches / 3, kRoutingLaunches * 2 / 3);
+  b.elementwise(map_bytes * 2, map_bytes * 2);
+  b.small_kernels(kRoutingLaunches / 3, kRoutingLaunches * 2 / 3, map_bytes);
   const double groups = m.num_experts / l.expert_par;
   const double busiest = rows * imbalance(l, constants);
   const double width_bytes = busiest * m.expert_ffn * kActivationBytes;

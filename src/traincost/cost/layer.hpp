@@ -22,7 +22,8 @@ struct Kernel {
   work::Dtype dtype = work::Dtype::bf16;
   Role role = Role::elementwise;
   double slowdown = 1;
-  double count = 1;        // as many, one after another, behind one launch
+  double count = 1;        // as many, one after another
+  double launches = 1;     // of the host, for all of them
   bool is_routed = false;  // how many rows is known when the router has run
 };
 
@@ -34,7 +35,6 @@ struct Block {
   std::vector<Kernel> tail;        // forward kernels that full recompute leaves out
   std::vector<Kernel> summing;     // weight_grad kernels that sharded gradients (ZeRO-3) do not have
   std::vector<Kernel> input_grad, weight_grad;
-  double small_launches_forward = 0, small_launches_backward = 0;  // of kernels too small to list
 };
 
 /// One transformer layer after sharding over the layout; `has_experts`: its feed-forward is a mixture of experts.
