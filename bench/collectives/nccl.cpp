@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include <bench/wall_time.hpp>
 #include <kernels/common/device_buffer.hpp>
 #include <kernels/vendor/library.hpp>
 
@@ -135,12 +136,7 @@ class CollectiveProbe : public Probe {
   }
 
   Health health() override { return {}; }
-  // All ranks must stop alike, so they go by the clock of the first.
-  units::Seconds now() override {
-    double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-    MPI_Bcast(&seconds, 1, MPI_DOUBLE, 0, MPI_COMM_WORLD);
-    return {seconds};
-  }
+  units::Seconds now() override { return first_ranks_time(); }
   void rest(units::Seconds seconds) override {
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds.value));
   }
@@ -218,6 +214,12 @@ class CollectiveProbe : public Probe {
 };
 
 }  // namespace
+
+units::Seconds first_ranks_time() {
+  double seconds = wall_time().value;
+  MPI_Bcast(&seconds, 1, MPI_DOUBLE, 0, MPI_COMM_WORLD);
+  return {seconds};
+}
 
 Communicator::Communicator(const Place& place) : group_(std::make_shared<Group>(place)) {}
 Communicator::~Communicator() = default;

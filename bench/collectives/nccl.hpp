@@ -13,6 +13,9 @@ struct Place {
   int rank = 0, ranks = 1, device = 0;
 };
 
+/// All ranks must begin and end the same rows and samples, so they go by the clock of the first.
+units::Seconds first_ranks_time();
+
 class Communicator {
  public:
   struct Group;

@@ -5,7 +5,6 @@
 #include <mpi.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
 
 #include <traincost/units/error.hpp>
@@ -15,13 +14,6 @@
 
 namespace traincost::bench::collectives {
 namespace {
-
-/// The same on all ranks, so that they begin and end the same rows.
-units::Seconds now() {
-  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  MPI_Bcast(&seconds, 1, MPI_DOUBLE, 0, MPI_COMM_WORLD);
-  return {seconds};
-}
 
 const catalog::Chip& chip_of(const Options& options, int device) {
   cudaDeviceProp properties{};
@@ -78,7 +70,7 @@ void run_all(const Options& options, const Place& place) {
   run(pending, journal,
       {.rule = {.time_limit = {options.limit_s}},
        .budget = {},
-       .now = now,
+       .now = first_ranks_time,
        .is_interrupted = [] { return false; },
        .tell =
            [is_first](const std::string& line) {

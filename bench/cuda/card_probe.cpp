@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include <bench/wall_time.hpp>
+
 namespace traincost::bench::cuda {
 namespace {
 
@@ -20,9 +22,7 @@ class CardProbe : public Probe {
 
   std::string mismatch() override { return bench::mismatch(*prepared_); }
   Health health() override { return card_.nvml() != nullptr ? card_.nvml()->health() : Health{}; }
-  units::Seconds now() override {
-    return {std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count()};
-  }
+  units::Seconds now() override { return wall_time(); }
   void rest(units::Seconds seconds) override {
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds.value));
   }

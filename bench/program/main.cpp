@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -13,6 +12,7 @@
 #include <bench/program/backend.hpp>
 #include <bench/program/jobs.hpp>
 #include <bench/run.hpp>
+#include <bench/wall_time.hpp>
 
 namespace traincost::bench {
 namespace {
@@ -28,10 +28,6 @@ struct Options {
 volatile std::sig_atomic_t is_interrupted = 0;
 
 void tell(const std::string& line) { fmt::print(stderr, "{}\n", line); }
-
-units::Seconds now() {
-  return {std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count()};
-}
 
 const catalog::Chip& chip_of(const Options& options, Backend* backend) {
   const auto name = !options.chip.empty() || backend == nullptr ? options.chip : backend->device_name();
@@ -49,7 +45,7 @@ Rule rule_of(const Options& options) {
 Settings settings_of(const Options& options) {
   Settings s{.rule = rule_of(options),
              .budget = {},
-             .now = now,
+             .now = wall_time,
              .is_interrupted = [] { return is_interrupted != 0; },
              .tell = tell};
   if (options.budget_s > 0) s.budget = units::Seconds{options.budget_s};
@@ -70,38 +66,35 @@ int report(const Summary& summary, const Options& options, bool is_simulated) {
   return summary.wrong > 0 ? kFailedRows : kDone;
 }
 
+std::vector<Job> chosen_jobs(const Options& options, const catalog::Chip& chip, Backend* backend) {
+  return choose(jobs(kernels::cases(), chip, backend),
+                {.filter = options.filter, .is_quick = options.is_quick && !options.is_full});
+}
+
+// `backend` may be nullptr: the catalogue and the floors need no card.
+int list(const Options& options, Backend* backend) {
+  const auto& chip = chip_of(options, backend);
+  fmt::print("{}", listing(chosen_jobs(options, chip, backend), chip.id));
+  return kDone;
+}
+
 int measure_all(const Options& options, Backend& backend) {
   const auto& chip = chip_of(options, &backend);
   Context context = backend.context();
   context["chip"] = chip.id;
   context["commit"] = options.commit;
-  const auto chosen = choose(jobs(kernels::cases(), chip, &backend),
-                             {.filter = options.filter, .is_quick = options.is_quick && !options.is_full});
-  if (options.is_list) {
-    fmt::print("{}", listing(chosen, chip.id));
-    return kDone;
-  }
   if (options.out.empty()) throw InputError("--out: expected a file for the results");
   Journal journal(options.out + ".partial", context, kSame);
-  const auto summary = run(chosen, journal, settings_of(options));
+  const auto summary = run(chosen_jobs(options, chip, &backend), journal, settings_of(options));
   journal.write_results(options.out);
   return report(summary, options, context.contains("simulated"));
 }
 
-// The catalogue and the floors need no card.
-int list_without_device(const Options& options) {
-  const auto& chip = chip_of(options, nullptr);
-  fmt::print("{}", listing(choose(jobs(kernels::cases(), chip, nullptr),
-                                  {.filter = options.filter, .is_quick = options.is_quick && !options.is_full}),
-                           chip.id));
-  return kDone;
-}
-
 int run_program(const Options& options) {
   try {
-    if (options.is_list && !options.chip.empty()) return list_without_device(options);
+    if (options.is_list && !options.chip.empty()) return list(options, nullptr);
     const auto backend = make_backend();
-    return measure_all(options, *backend);
+    return options.is_list ? list(options, backend.get()) : measure_all(options, *backend);
   } catch (const NoDevice& error) {
     fmt::print(stderr, "traincost_bench: no NVIDIA GPU: {}\n", error.what());
     return kNoDevice;

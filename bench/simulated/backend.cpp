@@ -1,16 +1,11 @@
 #include <bench/program/backend.hpp>
 
-#include <chrono>
-
+#include <bench/wall_time.hpp>
 #include <kernels/common/cuda_check.hpp>
 #include <ptx/ptx.hpp>
 
 namespace traincost::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-units::Seconds wall() { return {std::chrono::duration<double>(Clock::now().time_since_epoch()).count()}; }
 
 /// How long the executor takes: says nothing about a card, and its rows are flagged.
 class ExecutorProbe : public Probe {
@@ -19,13 +14,13 @@ class ExecutorProbe : public Probe {
 
   std::string mismatch() override { return bench::mismatch(*prepared_); }
   Health health() override { return {}; }
-  units::Seconds now() override { return wall(); }
+  units::Seconds now() override { return wall_time(); }
   void rest(units::Seconds) override {}
   Sample sample() override {
-    const auto start = wall();
+    const auto start = wall_time();
     prepared_->instances.front().launch(nullptr);
     TRAINCOST_CUDA_CHECK(cudaDeviceSynchronize());
-    return {.seconds = wall() - start, .sm_clock_hz = {}};
+    return {.seconds = wall_time() - start, .sm_clock_hz = {}};
   }
 
  private:
