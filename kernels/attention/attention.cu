@@ -1,5 +1,5 @@
 #include <kernels/attention/tile.cuh>
-#include <kernels/common/cuda_check.hpp>
+#include <kernels/common/launch.cuh>
 #include <kernels/common/reduce.cuh>
 
 /// The forward pass: four warps take 32 queries each through the keys, with a softmax of their own; a fragment of keys
@@ -209,10 +209,7 @@ void start(const Params& p, cudaStream_t stream) {
   const Shape& s = p.t.shape;
   const dim3 blocks(static_cast<unsigned>(ceil_div(s.max_seqlen_q, kRows)), static_cast<unsigned>(s.h_q),
                     static_cast<unsigned>(s.b));
-  TRAINCOST_CUDA_CHECK(
-      cudaFuncSetAttribute(forward_kernel<kDqk>, cudaFuncAttributeMaxDynamicSharedMemorySize, Tile<kDqk>::kBytes));
-  forward_kernel<kDqk><<<blocks, kThreads, Tile<kDqk>::kBytes, stream>>>(p);
-  TRAINCOST_CUDA_CHECK(cudaGetLastError());
+  launch_kernel(forward_kernel<kDqk>, {blocks, kThreads, Tile<kDqk>::kBytes, stream}, p);
 }
 
 }  // namespace

@@ -14,10 +14,13 @@
 /// within: MLA as it is trained (192/128, h_kv = h_q), GQA and MHA (128/128). cuDNN's fused kernels take other heads
 /// too.
 ///
-///   scores[i, j] = sm_scale q[i] k[j], causal: j <= i + s_k - s_q (the last query sees all keys);   p =
-///   softmax(scores) out = p v;   lse = log sum exp scores;   a query that sees nothing: out 0, lse minus infinity
-///   backward, with delta[i] = grad_out[i] out[i] and ds = p (grad_out v^T - delta): grad_q = sm_scale ds k,
-///   grad_k = sm_scale ds^T q, grad_v = p^T grad_out                                   (arXiv 2205.14135, appendix B.2)
+///   scores[i, j] = sm_scale q[i] k[j]; causal: j <= i + s_k - s_q, so that the last query sees all keys
+///   p = softmax(scores), out = p v, lse = log(sum of exp(scores)); a query that sees nothing: out 0, lse minus
+///   infinity
+///
+/// Backward (arXiv 2205.14135, appendix B.2), with delta[i] = grad_out[i] out[i] and ds = p (grad_out v^T - delta):
+///
+///   grad_q = sm_scale ds k, grad_k = sm_scale ds^T q, grad_v = p^T grad_out
 namespace traincost::kernels::attention {
 
 struct Shape {
@@ -61,7 +64,7 @@ struct Outputs {
 /// How a backward pass works. Deterministic: the same bits each time.
 struct Backward {
   bool is_deterministic = false;
-  void* workspace = nullptr;  // [workspace_bytes]
+  void* workspace = nullptr;  // [workspace_bytes(shape, ...)], aligned as cudaMalloc does
 };
 
 inline void validate(const Shape& s) {

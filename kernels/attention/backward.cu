@@ -1,6 +1,6 @@
 #include <kernels/attention/backward.hpp>
 #include <kernels/attention/tile.cuh>
-#include <kernels/common/cuda_check.hpp>
+#include <kernels/common/launch.cuh>
 
 /// The backward pass: eight warps hold 16 rows each of a block's keys (or queries) and take them through the other side
 /// in steps. With keys as rows, accumulators of probabilities and of their gradients are, packed, the left fragments of
@@ -327,15 +327,12 @@ template <int kDqk, Rows kSide, Adds kAdds = Adds::nothing>
 void start(const Params& p, cudaStream_t stream) {
   using T = Tile<kDqk, kSide>;
   constexpr int kBytes = kAdds == Adds::nothing ? T::kBytes : T::kBytesWithGradients;
-  constexpr auto kKernel = backward_kernel<kDqk, kSide, kAdds>;
   const Shape& s = p.t.shape;
   const int rows = kSide == Rows::keys ? s.max_seqlen_k : s.max_seqlen_q;
   if (rows == 0) return;
   const dim3 blocks(static_cast<unsigned>(ceil_div(rows, kRows)),
                     static_cast<unsigned>(kSide == Rows::keys ? s.h_kv : s.h_q), static_cast<unsigned>(s.b));
-  TRAINCOST_CUDA_CHECK(cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
-  kKernel<<<blocks, kThreads, kBytes, stream>>>(p);
-  TRAINCOST_CUDA_CHECK(cudaGetLastError());
+  launch_kernel(backward_kernel<kDqk, kSide, kAdds>, {blocks, kThreads, kBytes, stream}, p);
 }
 
 template <int kDqk>

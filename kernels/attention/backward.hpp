@@ -6,9 +6,9 @@
 namespace traincost::kernels::attention {
 
 struct Workspace {
-  float* grad_q =
-      nullptr;           // [total_q, h_q, d_qk], sums in fp32; nullptr: gradients of queries get a kernel of their own
-  float* lse = nullptr;  // [h_q, total_q], to powers of two
+  // [total_q, h_q, d_qk], sums in fp32; nullptr: the gradients of queries get a kernel of their own.
+  float* grad_q = nullptr;
+  float* lse = nullptr;    // [h_q, total_q], to powers of two
   float* delta = nullptr;  // [h_q, total_q]: grad_out out
 };
 

@@ -57,4 +57,13 @@ std::vector<Shape> shapes_of(const std::vector<Problem>& problems) {
   return shapes;
 }
 
+/// A case with our provider alone.
+template <class State, class Problem>
+Case case_of(const std::string& name, const std::vector<Problem>& problems, const Tolerance& tolerance = {}) {
+  return {.name = name,
+          .shapes = shapes_of(problems),
+          .providers = {provider<State>("traincost", 80, problems)},
+          .tolerance = tolerance};
+}
+
 }  // namespace traincost::kernels

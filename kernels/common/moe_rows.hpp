@@ -17,14 +17,16 @@ struct RowsProblem {
   bool is_fp8 = false;
 };
 
-inline std::vector<RowsProblem> rows_problems(bool has_fp8) {
-  std::vector<RowsProblem> all;
+/// Problem: a RowsProblem with its shape().
+template <class Problem>
+std::vector<Problem> rows_problems(bool has_fp8) {
+  std::vector<Problem> all;
   for (const auto& model : moe_models())
     for (const int tokens : token_counts())
       for (const bool is_fp8 : {false, true})
         if (!is_fp8 || has_fp8)
-          all.push_back({label(model, tokens) + (is_fp8 ? " fp8" : " bf16"), tokens, static_cast<int>(model.topk),
-                         static_cast<int>(model.hidden), static_cast<int>(model.num_experts), is_fp8});
+          all.push_back({{label(model, tokens) + (is_fp8 ? " fp8" : " bf16"), tokens, static_cast<int>(model.topk),
+                          static_cast<int>(model.hidden), static_cast<int>(model.num_experts), is_fp8}});
   return all;
 }
 
@@ -56,9 +58,7 @@ struct HostRows {
       bf16 = random_bf16(elements, -1, 1, seed);
       return;
     }
-    Random random(seed);
-    fp8.resize(elements);
-    for (auto& code : fp8) code = static_cast<std::uint8_t>(random.below(0x7f) | random.below(2) << 7);
+    fp8 = random_codes(elements, seed);
     scales = random_floats(rows * scales_per_row(p), 1e-3F, 2e-3F, seed + 1);
   }
   [[nodiscard]] const void* data() const { return fp8.empty() ? static_cast<const void*>(bf16.data()) : fp8.data(); }

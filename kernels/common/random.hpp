@@ -44,4 +44,12 @@ inline std::vector<__nv_bfloat16> random_bf16(std::size_t count, float low, floa
   return values;
 }
 
+/// e4m3 codes of every finite value.
+inline std::vector<std::uint8_t> random_codes(std::size_t count, std::uint64_t seed) {
+  Random random(seed);
+  std::vector<std::uint8_t> codes(count);
+  for (auto& code : codes) code = static_cast<std::uint8_t>(random.below(0x7f) | random.below(2) << 7);
+  return codes;
+}
+
 }  // namespace traincost::kernels

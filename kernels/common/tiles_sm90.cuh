@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <kernels/common/cuda_check.hpp>
 #include <kernels/common/device.hpp>
 #include <kernels/common/gemm_sm90.cuh>
+#include <kernels/common/launch.cuh>
 
 /// Which tiles of the experts' products a persistent cluster computes: two at a time, side by side.
 namespace traincost::kernels::gemm_sm90 {
@@ -71,19 +71,8 @@ void start(void (*kernel)(Params...), std::int64_t row_tiles, int columns, cudaS
            const Params&... params) {
   const std::int64_t pairs = row_tiles * tiles(columns, kCluster * S::kBlockN);
   if (pairs == 0) return;
-  TRAINCOST_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kSharedBytes));
-  cudaLaunchAttribute cluster{};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim.x = kCluster;
-  cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = static_cast<unsigned>(kCluster * std::min<std::int64_t>(pairs, sm_count() / kCluster));
-  config.blockDim = kThreads;
-  config.dynamicSmemBytes = S::kSharedBytes;
-  config.stream = stream;
-  config.attrs = &cluster;
-  config.numAttrs = 1;
-  TRAINCOST_CUDA_CHECK(cudaLaunchKernelEx(&config, kernel, params...));
+  const auto blocks = static_cast<unsigned>(kCluster * std::min<std::int64_t>(pairs, sm_count() / kCluster));
+  launch_kernel(kernel, {blocks, kThreads, S::kSharedBytes, stream, kCluster}, params...);
 }
 
 }  // namespace traincost::kernels::gemm_sm90

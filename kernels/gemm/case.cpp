@@ -49,10 +49,7 @@ std::vector<__nv_bfloat16> random_elements(std::size_t count, std::uint64_t seed
   return random_bf16(count, -1, 1, seed);
 }
 std::vector<std::uint8_t> random_elements(std::size_t count, std::uint64_t seed, std::uint8_t /*of this type*/) {
-  Random random(seed);
-  std::vector<std::uint8_t> codes(count);
-  for (auto& code : codes) code = static_cast<std::uint8_t>(random.below(0x7f) | random.below(2) << 7);
-  return codes;
+  return random_codes(count, seed);
 }
 
 template <class Element>
@@ -142,10 +139,7 @@ constexpr Tolerance kFp8Tolerance{.absolute = 1e-3, .relative = 0.02, .cosine = 
 
 Case make_bf16() {
   const auto all = problems(false);
-  Case c{.name = "gemm",
-         .shapes = shapes_of(all),
-         .providers = {provider<Ours>("traincost", 80, all)},
-         .tolerance = kTolerance};
+  Case c = case_of<Ours>("gemm", all, kTolerance);
 #ifdef TRAINCOST_HAS_CUBLAS
   c.providers.push_back(library_provider<Cublas>("cublas", 80, all, vendor::why_no_cublas));
   c.providers.push_back(library_provider<CublasLt<__nv_bfloat16>>("cublaslt", 80, all, vendor::why_no_cublas));

@@ -169,10 +169,7 @@ class Cudnn : public Buffers {
 
 Case make() {
   const auto all = problems();
-  Case c{.name = "gqa_decode",
-         .shapes = shapes_of(all),
-         .providers = {provider<Ours>("traincost", 80, all)},
-         .tolerance = kDecodeTolerance};
+  Case c = case_of<Ours>("gqa_decode", all, kDecodeTolerance);
 #ifdef TRAINCOST_HAS_CUBLAS
   c.providers.push_back(library_provider<Cublas>("cublas_composition", 80, all, vendor::why_no_cublas));
 #else

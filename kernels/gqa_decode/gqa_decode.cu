@@ -1,5 +1,5 @@
 #include <kernels/common/address.hpp>
-#include <kernels/common/cuda_check.hpp>
+#include <kernels/common/launch.cuh>
 #include <kernels/common/reduce.cuh>
 #include <kernels/common/swizzled_rows.cuh>
 #include <kernels/common/vec8.cuh>
@@ -281,32 +281,20 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm) gqa_decode_kernel(Para
 
 template <int kRows>
 void start(const Params& p, cudaStream_t stream) {
-  constexpr int kBytes = Layout<kRows>::kBytes;
-  const int tiles = query_tiles(rows_per_head(p.s_q, p.h_q, p.h_kv));
+  const int tiles = split_kv::query_tiles(rows_per_head(p.s_q, p.h_q, p.h_kv));
   const dim3 blocks(static_cast<unsigned>(p.h_kv * tiles), static_cast<unsigned>(p.plan.num_parts));
-  TRAINCOST_CUDA_CHECK(
-      cudaFuncSetAttribute(gqa_decode_kernel<kRows>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
-  gqa_decode_kernel<kRows><<<blocks, kThreads, kBytes, stream>>>(p);
-  TRAINCOST_CUDA_CHECK(cudaGetLastError());
+  launch_kernel(gqa_decode_kernel<kRows>, {blocks, kThreads, Layout<kRows>::kBytes, stream}, p);
 }
 
 }  // namespace
 
 void launch(const Params& params, cudaStream_t stream) {
   validate(params);
-  if (tile_rows(rows_per_head(params.s_q, params.h_q, params.h_kv)) == 16)
+  if (split_kv::tile_rows(rows_per_head(params.s_q, params.h_q, params.h_kv)) == 16)
     start<16>(params, stream);
   else
     start<64>(params, stream);
-  split_kv::launch({.b = params.b,
-                    .rows = params.s_q * params.h_q,
-                    .d_v = kHeadDim,
-                    .plan = params.plan,
-                    .partial_out = params.partial_out,
-                    .partial_lse = params.partial_lse,
-                    .out = params.out,
-                    .lse = params.lse},
-                   stream);
+  split_kv::combine(params, kHeadDim, stream);
 }
 
 }  // namespace traincost::kernels::gqa_decode

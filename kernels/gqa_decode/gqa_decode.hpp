@@ -36,15 +36,13 @@ struct Params {
 
 /// Query rows of one head of the cache.
 constexpr int rows_per_head(int s_q, int h_q, int h_kv) { return s_q * (h_q / h_kv); }
-constexpr int tile_rows(int rows) { return rows <= 16 ? 16 : 64; }
-constexpr int query_tiles(int rows) { return (rows + tile_rows(rows) - 1) / tile_rows(rows); }
 
 // Two blocks share the shared memory of an SM.
 constexpr int kBlocksPerSm = 2;
 
 /// Parts that fill a card.
 constexpr int num_parts(int s_q, int h_q, int h_kv, int sm_count) {
-  return split_kv::parts_for(sm_count, kBlocksPerSm, h_kv * query_tiles(rows_per_head(s_q, h_q, h_kv)));
+  return split_kv::parts_for(sm_count, kBlocksPerSm, h_kv * split_kv::query_tiles(rows_per_head(s_q, h_q, h_kv)));
 }
 
 inline void validate(const Params& p) {

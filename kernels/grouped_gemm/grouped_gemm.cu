@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include <kernels/common/cuda_check.hpp>
 #include <kernels/common/device.hpp>
+#include <kernels/common/launch.cuh>
 #include <kernels/common/mma_tile.cuh>
 #include <kernels/common/vec8.cuh>
 #include <kernels/grouped_gemm/grouped_gemm.hpp>
@@ -108,9 +108,7 @@ template <class P>
 void start(void (*kernel)(P), const P& p, std::int64_t max_tiles, cudaStream_t stream) {
   if (max_tiles == 0) return;
   const auto blocks = static_cast<unsigned>(std::min<std::int64_t>(max_tiles, kBlocksPerSm * sm_count()));
-  TRAINCOST_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, mma::kSharedBytes));
-  kernel<<<blocks, mma::kThreads, mma::kSharedBytes, stream>>>(p);
-  TRAINCOST_CUDA_CHECK(cudaGetLastError());
+  launch_kernel(kernel, {blocks, mma::kThreads, mma::kSharedBytes, stream}, p);
 }
 
 /// Each expert may begin one more tile than its rows fill.

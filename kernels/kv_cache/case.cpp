@@ -65,7 +65,7 @@ class Append {
 
  private:
   [[nodiscard]] std::size_t token_bytes() const {
-    return problem_.is_fp8 ? mla_decode::kFp8TokenBytes : mla_decode::kKeyDim * 2;
+    return static_cast<std::size_t>(mla_decode::token_bytes(problem_.is_fp8));
   }
   [[nodiscard]] kv_cache::AppendParams params(int tokens, const __nv_bfloat16* latent, const __nv_bfloat16* rope,
                                               const int* slots, std::uint8_t* cache) const {
@@ -155,19 +155,13 @@ class Rope {
 Case make_append() {
   std::vector<AppendProblem> all;
   for (const int tokens : step_tokens()) all.insert(all.end(), {{tokens, false}, {tokens, true}});
-  return {.name = "kv_cache_append",
-          .shapes = shapes_of(all),
-          .providers = {provider<Append>("traincost", 80, all)},
-          .tolerance = {}};
+  return case_of<Append>("kv_cache_append", all);
 }
 
 Case make_rope() {
   std::vector<RopeProblem> all;
   for (const int tokens : step_tokens()) all.insert(all.end(), {{tokens, 1}, {tokens, 128}});
-  return {.name = "rope",
-          .shapes = shapes_of(all),
-          .providers = {provider<Rope>("traincost", 80, all)},
-          .tolerance = {.relative = 0x1p-7, .cosine = 1e-6}};
+  return case_of<Rope>("rope", all, {.relative = 0x1p-7, .cosine = 1e-6});
 }
 
 const bool kIsAppendRegistered = register_case(make_append);

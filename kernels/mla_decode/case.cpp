@@ -1,8 +1,6 @@
-#include <cstring>
-
 #include <kernels/common/decode_case.hpp>
 #include <kernels/common/device.hpp>
-#include <kernels/kv_cache/kv_cache.hpp>
+#include <kernels/kv_cache/random_tokens.hpp>
 #include <kernels/mla_decode/mla_decode.hpp>
 #include <kernels/mla_decode/sm90/mla_decode_sm90.hpp>
 #ifdef TRAINCOST_HAS_CUBLAS
@@ -16,9 +14,6 @@ namespace {
 using namespace mla_decode;
 
 constexpr float kSmScale = 0.0721687836F;  // 1 / sqrt(192), of DeepSeek-V3's expanded heads
-
-// Code x scale is rounded to bf16, in keys and values.
-constexpr Tolerance kFp8Tolerance{.absolute = 1e-4, .relative = 2.01 / 64, .cosine = 8e-6};
 
 struct MlaProblem {
   DecodeSize size;
@@ -45,19 +40,9 @@ std::vector<MlaProblem> problems(bool is_fp8) {
 
 /// The cache of one sequence.
 std::vector<std::uint8_t> sequence_cache(const MlaProblem& p) {
-  const std::int64_t tokens = p.size.s_kv;
-  const auto latent = random_bf16(static_cast<std::size_t>(tokens) * kLatent, -1, 1, 1);
-  const auto rope = random_bf16(static_cast<std::size_t>(tokens) * kRope, -1, 1, 2);
-  std::vector<int> slots(static_cast<std::size_t>(tokens));
-  std::iota(slots.begin(), slots.end(), 0);
+  auto cache = kv_cache::random_tokens(static_cast<std::size_t>(p.size.s_kv), p.is_fp8);
   const std::size_t room = static_cast<std::size_t>(pages_per_sequence(p.size)) * split_kv::kPageTokens;
-  std::vector<std::uint8_t> cache(room * (p.is_fp8 ? kFp8TokenBytes : kKeyDim * 2));
-  kv_cache::reference({.tokens = tokens,
-                       .is_fp8 = p.is_fp8,
-                       .latent = latent.data(),
-                       .rope = rope.data(),
-                       .slots = slots.data(),
-                       .cache = cache.data()});
+  cache.resize(room * token_bytes(p.is_fp8));
   return cache;
 }
 
@@ -181,10 +166,8 @@ class Cublas : public Buffers {
 Case make(const std::string& name, bool is_fp8) {
   const auto all = problems(is_fp8);
   // No cuDNN: its decode is documented up to head dimension 256 (support matrix of 9.18); these are 576 and 512.
-  Case c{.name = name,
-         .shapes = shapes_of(all),
-         .providers = {provider<Ours<Sm80>>("traincost", 80, all), sm90_provider<Ours<Sm90>>("traincost_sm90", all)},
-         .tolerance = is_fp8 ? kFp8Tolerance : kDecodeTolerance};
+  Case c = case_of<Ours<Sm80>>(name, all, is_fp8 ? kFp8DecodeTolerance : kDecodeTolerance);
+  c.providers.push_back(sm90_provider<Ours<Sm90>>("traincost_sm90", all));
 #ifdef TRAINCOST_HAS_CUBLAS
   if (!is_fp8) c.providers.push_back(library_provider<Cublas>("cublas_composition", 80, all, vendor::why_no_cublas));
 #else

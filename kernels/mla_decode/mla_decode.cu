@@ -1,5 +1,5 @@
 #include <kernels/common/address.hpp>
-#include <kernels/common/cuda_check.hpp>
+#include <kernels/common/launch.cuh>
 #include <kernels/common/swizzled_rows.cuh>
 #include <kernels/mla_decode/e4m3_rows.cuh>
 #include <kernels/mla_decode/mla_decode.hpp>
@@ -358,12 +358,9 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Params p) {
 
 template <int kRows, bool kIsFp8>
 void start(const Params& p, cudaStream_t stream) {
-  constexpr int kBytes = Layout<kRows, kIsFp8>::kBytes;
-  const dim3 blocks(static_cast<unsigned>(query_tiles(p.s_q * p.h_q)), static_cast<unsigned>(p.plan.num_parts));
-  TRAINCOST_CUDA_CHECK(
-      cudaFuncSetAttribute(mla_decode_kernel<kRows, kIsFp8>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
-  mla_decode_kernel<kRows, kIsFp8><<<blocks, kThreads, kBytes, stream>>>(p);
-  TRAINCOST_CUDA_CHECK(cudaGetLastError());
+  const dim3 blocks(static_cast<unsigned>(split_kv::query_tiles(p.s_q * p.h_q)),
+                    static_cast<unsigned>(p.plan.num_parts));
+  launch_kernel(mla_decode_kernel<kRows, kIsFp8>, {blocks, kThreads, Layout<kRows, kIsFp8>::kBytes, stream}, p);
 }
 
 }  // namespace
@@ -371,11 +368,11 @@ void start(const Params& p, cudaStream_t stream) {
 void launch(const Params& params, cudaStream_t stream) {
   validate(params);
   const int rows = params.s_q * params.h_q;
-  if (tile_rows(rows) == 16)
+  if (split_kv::tile_rows(rows) == 16)
     params.is_fp8 ? start<16, true>(params, stream) : start<16, false>(params, stream);
   else
     params.is_fp8 ? start<64, true>(params, stream) : start<64, false>(params, stream);
-  combine(params, stream);
+  split_kv::combine(params, kLatent, stream);
 }
 
 }  // namespace traincost::kernels::mla_decode

@@ -30,6 +30,7 @@ constexpr int kMaxQueries = 4;
 constexpr int kScaleOffset = kLatent;
 constexpr int kRopeOffset = kScaleOffset + kLatent / kScaleBlock * 4;
 constexpr int kFp8TokenBytes = kRopeOffset + kRope * 2;
+constexpr int token_bytes(bool is_fp8) { return is_fp8 ? kFp8TokenBytes : kKeyDim * 2; }
 
 struct Params {
   int b = 0, s_q = 1, h_q = 0;
@@ -47,13 +48,9 @@ struct Params {
   float* lse = nullptr;              // [b, s_q, h_q]
 };
 
-/// Query rows that a block takes: few heads need no tile of 64.
-constexpr int tile_rows(int rows) { return rows <= 16 ? 16 : 64; }
-constexpr int query_tiles(int rows) { return (rows + tile_rows(rows) - 1) / tile_rows(rows); }
-
 /// Parts that fill a card.
 constexpr int num_parts(int s_q, int h_q, int sm_count) {
-  return split_kv::parts_for(sm_count, 1, query_tiles(s_q * h_q));
+  return split_kv::parts_for(sm_count, 1, split_kv::query_tiles(s_q * h_q));
 }
 
 inline void validate(const Params& p) {
@@ -64,19 +61,6 @@ inline void validate(const Params& p) {
 }
 
 void launch(const Params& params, cudaStream_t stream);
-
-/// Merges the partial results.
-inline void combine(const Params& p, cudaStream_t stream) {
-  split_kv::launch({.b = p.b,
-                    .rows = p.s_q * p.h_q,
-                    .d_v = kLatent,
-                    .plan = p.plan,
-                    .partial_out = p.partial_out,
-                    .partial_lse = p.partial_lse,
-                    .out = p.out,
-                    .lse = p.lse},
-                   stream);
-}
 
 /// The obvious loops in fp64; the plan is not used.
 void reference(const Params& params);

@@ -129,12 +129,7 @@ constexpr Tolerance kTolerance{.absolute = 1e-3, .relative = 0x1p-7, .cosine = 1
 
 template <class State, work::Pass kPass>
 Case make(const std::string& name) {
-  std::vector<CombineProblem<kPass>> all;
-  for (const auto& problem : rows_problems(true)) all.push_back({problem});
-  return {.name = name,
-          .shapes = shapes_of(all),
-          .providers = {provider<State>("traincost", 80, all)},
-          .tolerance = kTolerance};
+  return case_of<State>(name, rows_problems<CombineProblem<kPass>>(true), kTolerance);
 }
 
 const bool kIsForwardRegistered = register_case([] { return make<Forward, work::Pass::forward>("moe_combine"); });

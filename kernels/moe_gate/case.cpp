@@ -98,15 +98,8 @@ class Gate : Inputs {
   DeviceBuffer<int> load_;
 };
 
-Case make_gate() {
-  const auto all = problems();
-  return {.name = "moe_gate",
-          .shapes = shapes_of(all),
-          .providers = {provider<Gate>("traincost", 80, all)},
-          .tolerance = {.absolute = 1e-5, .relative = 1e-5, .cosine = 1e-10}};
-}
-
-const bool kIsRegistered = register_case(make_gate);
+constexpr Tolerance kTolerance{.absolute = 1e-5, .relative = 1e-5, .cosine = 1e-10};
+const bool kIsRegistered = register_case([] { return case_of<Gate>("moe_gate", problems(), kTolerance); });
 
 }  // namespace
 }  // namespace traincost::kernels

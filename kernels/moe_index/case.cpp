@@ -81,15 +81,7 @@ class Index {
   DeviceBuffer<char> workspace_;
 };
 
-Case make_index() {
-  const auto all = problems();
-  return {.name = "moe_index",
-          .shapes = shapes_of(all),
-          .providers = {provider<Index>("traincost", 80, all)},
-          .tolerance = {}};
-}
-
-const bool kIsRegistered = register_case(make_index);
+const bool kIsRegistered = register_case([] { return case_of<Index>("moe_index", problems()); });
 
 }  // namespace
 }  // namespace traincost::kernels

@@ -10,12 +10,16 @@
 namespace traincost::kernels {
 namespace {
 
+work::MoePermute op_of(const RowsProblem& p, work::Dtype dtype) {
+  return {.tokens = static_cast<double>(p.tokens),
+          .hidden = static_cast<double>(p.hidden),
+          .topk = static_cast<double>(p.topk),
+          .dtype = dtype};
+}
+
 struct PermuteProblem : RowsProblem {
   [[nodiscard]] Shape shape() const {
-    const work::MoePermute op{.tokens = static_cast<double>(tokens),
-                              .hidden = static_cast<double>(hidden),
-                              .topk = static_cast<double>(topk),
-                              .dtype = is_fp8 ? work::Dtype::fp8_block : work::Dtype::bf16};
+    const work::MoePermute op = op_of(*this, is_fp8 ? work::Dtype::fp8_block : work::Dtype::bf16);
     return {label, work::flops(op), work::bytes(op), op.dtype};
   }
 };
@@ -77,10 +81,7 @@ class Permute {
 
 struct QuantizeProblem : RowsProblem {
   [[nodiscard]] Shape shape() const {
-    const work::MoePermute op{.tokens = static_cast<double>(tokens),
-                              .hidden = static_cast<double>(hidden),
-                              .topk = static_cast<double>(topk),
-                              .dtype = work::Dtype::fp8_block};
+    const work::MoePermute op = op_of(*this, work::Dtype::fp8_block);
     const units::Bytes as_bf16{op.tokens * op.hidden * bytes_per_element(work::Dtype::bf16)};
     const units::Bytes as_fp8{op.tokens * op.hidden * bytes_per_element(work::Dtype::fp8_block)};
     return {label, work::flops(op), work::bytes(op) - as_fp8 + as_bf16, op.dtype};  // read as bf16, written as fp8
@@ -139,26 +140,10 @@ class PermuteQuantize {
   DeviceBuffer<float> scales_;
 };
 
-Case make_permute_quantize() {
-  std::vector<QuantizeProblem> all;
-  for (const auto& problem : rows_problems(false)) all.push_back({problem});
-  return {.name = "moe_permute_quantize",
-          .shapes = shapes_of(all),
-          .providers = {provider<PermuteQuantize>("traincost", 80, all)},
-          .tolerance = {}};
-}
-
-Case make_permute() {
-  std::vector<PermuteProblem> all;
-  for (const auto& problem : rows_problems(true)) all.push_back({problem});
-  return {.name = "moe_permute",
-          .shapes = shapes_of(all),
-          .providers = {provider<Permute>("traincost", 80, all)},
-          .tolerance = {}};
-}
-
-const bool kIsRegistered = register_case(make_permute);
-const bool kIsQuantizeRegistered = register_case(make_permute_quantize);
+const bool kIsRegistered =
+    register_case([] { return case_of<Permute>("moe_permute", rows_problems<PermuteProblem>(true)); });
+const bool kIsQuantizeRegistered = register_case(
+    [] { return case_of<PermuteQuantize>("moe_permute_quantize", rows_problems<QuantizeProblem>(false)); });
 
 }  // namespace
 }  // namespace traincost::kernels

@@ -114,12 +114,8 @@ class InputGradient : Inputs {
 
 template <class State>
 Case make(const std::string& name, double arrays) {
-  const auto all = problems(arrays);
-  return {.name = name,
-          .shapes = shapes_of(all),
-          .providers = {provider<State>("traincost", 80, all)},
-          // One step of bf16 where fp32 sums in another order may fall on the other side of a tie.
-          .tolerance = {.absolute = 1e-3, .relative = 0x1p-7, .cosine = 1e-5}};
+  // One step of bf16 where fp32 sums in another order may fall on the other side of a tie.
+  return case_of<State>(name, problems(arrays), {.absolute = 1e-3, .relative = 0x1p-7, .cosine = 1e-5});
 }
 
 const bool kIsRmsRegistered = register_case([] { return make<Forward<false>>("rms_norm", 2); });

@@ -84,14 +84,9 @@ class Quantize {
   DeviceBuffer<float> scales_;
 };
 
-Case make(const std::string& name, int rows_per_scale) {
-  const auto all = problems(rows_per_scale);
-  return {
-      .name = name, .shapes = shapes_of(all), .providers = {provider<Quantize>("traincost", 80, all)}, .tolerance = {}};
-}
-
-const bool kIsRowsRegistered = register_case([] { return make("quantize_1x128", 1); });
-const bool kIsTilesRegistered = register_case([] { return make("quantize_128x128", quantize::kScaleBlock); });
+const bool kIsRowsRegistered = register_case([] { return case_of<Quantize>("quantize_1x128", problems(1)); });
+const bool kIsTilesRegistered =
+    register_case([] { return case_of<Quantize>("quantize_128x128", problems(quantize::kScaleBlock)); });
 
 }  // namespace
 }  // namespace traincost::kernels

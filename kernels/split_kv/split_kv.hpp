@@ -55,6 +55,10 @@ struct CombineParams {
 /// A sequence without tokens counts as one page: its result must be written all the same.
 TRAINCOST_HOST_DEVICE int pages(int length) { return length <= 0 ? 1 : (length + kPageTokens - 1) / kPageTokens; }
 
+/// Query rows that a block takes on mma.sync: few heads need no tile of 64.
+constexpr int tile_rows(int rows) { return rows <= 16 ? 16 : 64; }
+constexpr int query_tiles(int rows) { return (rows + tile_rows(rows) - 1) / tile_rows(rows); }
+
 /// At most two sequences of a part are cut.
 constexpr int max_slots(int num_parts) { return 2 * num_parts; }
 
@@ -83,6 +87,23 @@ inline void validate(const CombineParams& p) {
 
 void launch(const PlanParams& params, cudaStream_t stream);
 void launch(const CombineParams& params, cudaStream_t stream);
+
+/// Merges what the kernel of these parameters, mla_decode's or gqa_decode's, has left.
+template <class Params>
+void combine(const Params& p, int d_v, cudaStream_t stream) {
+  launch(
+      CombineParams{
+          .b = p.b,
+          .rows = p.s_q * p.h_q,
+          .d_v = d_v,
+          .plan = p.plan,
+          .partial_out = p.partial_out,
+          .partial_lse = p.partial_lse,
+          .out = p.out,
+          .lse = p.lse,
+      },
+      stream);
+}
 
 void reference(const PlanParams& params);
 void reference(const CombineParams& params);

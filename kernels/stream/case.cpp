@@ -138,27 +138,14 @@ class Launch {
 
 Case make_copy() {
   const auto all = problems(2);
-  return {.name = "copy",
-          .shapes = shapes_of(all),
-          .providers = {provider<Copy>("traincost", 80, all), provider<Memcpy>("cuda_memcpy", 80, all)},
-          .tolerance = {}};
-}
-Case make_triad() {
-  const auto all = problems(3);
-  return {
-      .name = "triad", .shapes = shapes_of(all), .providers = {provider<Triad>("traincost", 80, all)}, .tolerance = {}};
-}
-Case make_launch() {
-  const auto all = launches();
-  return {.name = "launch",
-          .shapes = shapes_of(all),
-          .providers = {provider<Launch>("traincost", 80, all)},
-          .tolerance = {}};
+  Case c = case_of<Copy>("copy", all);
+  c.providers.push_back(provider<Memcpy>("cuda_memcpy", 80, all));
+  return c;
 }
 
 const bool kIsCopyRegistered = register_case(make_copy);
-const bool kIsTriadRegistered = register_case(make_triad);
-const bool kIsLaunchRegistered = register_case(make_launch);
+const bool kIsTriadRegistered = register_case([] { return case_of<Triad>("triad", problems(3)); });
+const bool kIsLaunchRegistered = register_case([] { return case_of<Launch>("launch", launches()); });
 
 }  // namespace
 }  // namespace traincost::kernels

@@ -14,9 +14,9 @@
 namespace traincost::kernels::stream {
 
 struct CopyParams {
-  std::int64_t bytes = 0;  // a multiple of 16
-  const void* x = nullptr;
-  void* y = nullptr;
+  std::int64_t bytes = 0;   // a multiple of 16
+  const void* x = nullptr;  // [bytes]
+  void* y = nullptr;        // [bytes]
 };
 struct TriadParams {
   std::int64_t count = 0;  // of floats, a multiple of 4

@@ -1,5 +1,6 @@
 #include <kernels/attention/sm90/attention_sm90.hpp>
 #include <kernels/attention/sm90/backward_step.cuh>
+#include <kernels/common/launch.cuh>
 #include <kernels/common/store_sm90.cuh>
 #include <kernels/common/vec8.cuh>
 
@@ -157,11 +158,8 @@ void launch(const Tensors& t, const Outputs& outputs, const Backward& how, cudaS
     const int blocks = static_cast<int>(ceil_div(s.max_seqlen_k, kKeys));
     const Args args{t.cu_seqlens_q, t.cu_seqlens_k,       space,        s.h_q,          s.h_kv,        blocks,
                     s.is_causal,    how.is_deterministic, s.sm_scale(), outputs.grad_k, outputs.grad_v};
-    TRAINCOST_CUDA_CHECK(
-        cudaFuncSetAttribute(backward_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kSharedBytes));
-    backward_kernel<S>
-        <<<static_cast<unsigned>(blocks * s.b * s.h_kv), kThreads, S::kSharedBytes, stream>>>(q, k, v, grad_out, args);
-    TRAINCOST_CUDA_CHECK(cudaGetLastError());
+    const auto grid = static_cast<unsigned>(blocks * s.b * s.h_kv);
+    launch_kernel(backward_kernel<S>, {grid, kThreads, S::kSharedBytes, stream}, q, k, v, grad_out, args);
   }
   if (s.total_q > 0) {
     finish_kernel<S>

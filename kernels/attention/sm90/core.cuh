@@ -32,7 +32,7 @@ __device__ __forceinline__ int stage_of(int step) { return step % kStages; }
 __device__ __forceinline__ std::uint32_t parity_of(int step) { return step / kStages % 2; }
 
 /// Named barriers of a block.
-enum Barrier : std::uint32_t { kAllConsumers = 1, kWarpgroup, kTurn = kWarpgroup + 2, kExchange = kTurn + 2 };
+enum Barrier : std::uint32_t { kAllConsumers = 1, kWarpgroup, kTurn = kWarpgroup + 2 };
 
 /// Where a sequence's rows lie.
 struct Sequence {

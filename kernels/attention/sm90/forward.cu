@@ -1,6 +1,7 @@
 #include <kernels/attention/sm90/attention_sm90.hpp>
 #include <kernels/attention/sm90/core.cuh>
 #include <kernels/attention/sm90/order.hpp>
+#include <kernels/common/launch.cuh>
 #include <kernels/common/store_sm90.cuh>
 
 /// A block takes 128 queries of one head, each of its two warpgroups 64. They walk the keys from the last tile to the
@@ -309,8 +310,6 @@ template <class S>
 void launch(const Tensors& t, const Outputs& outputs, cudaStream_t stream) {
   const Shape& s = t.shape;
   const BlockOrder order = block_order(s);
-  TRAINCOST_CUDA_CHECK(
-      cudaFuncSetAttribute(forward_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kSharedBytes));
   // Without keys there is nothing to map, and nothing is copied.
   const bool has_keys = s.total_k > 0;
   const CUtensorMap q = rows_map(t.q, s.total_q, s.h_q * S::kDQk, kBlockM);
@@ -318,9 +317,8 @@ void launch(const Tensors& t, const Outputs& outputs, cudaStream_t stream) {
   const CUtensorMap v = has_keys ? rows_map(t.v, s.total_k, s.h_kv * kDV, kBlockN) : q;
   const Args args{t.cu_seqlens_q, t.cu_seqlens_k, order,       s.h_q,       s.h_kv,
                   s.is_causal,    s.sm_scale(),   outputs.out, outputs.lse, s.total_q};
-  const auto grid = static_cast<unsigned>(order.heads * order.blocks);
-  forward_kernel<S><<<grid, kThreads, S::kSharedBytes, stream>>>(q, k, v, args);
-  TRAINCOST_CUDA_CHECK(cudaGetLastError());
+  const auto blocks = static_cast<unsigned>(order.heads * order.blocks);
+  launch_kernel(forward_kernel<S>, {blocks, kThreads, S::kSharedBytes, stream}, q, k, v, args);
 }
 
 }  // namespace

@@ -28,22 +28,14 @@ struct Fp8Problem {
   }
 };
 
-/// Codes of every finite value.
-inline std::vector<std::uint8_t> random_codes(std::int64_t count, std::uint64_t seed) {
-  Random random(seed);
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(count));
-  for (auto& code : codes) code = static_cast<std::uint8_t>(random.below(0x7f) | random.below(2) << 7);
-  return codes;
-}
-
 class OursFp8 {
  public:
   explicit OursFp8(const Fp8Problem& p)
       : problem_(p),
         rows_(static_cast<std::int64_t>(p.num_experts) * p.rows_per_expert),
         blocks_(ceil_div(p.k, grouped_gemm::sm90::kScaleBlock)),
-        host_input_(random_codes(row_offset(rows_, p.k), 1)),
-        host_weight_(random_codes(row_offset(row_offset(p.num_experts, p.n), p.k), 2)),
+        host_input_(random_codes(static_cast<std::size_t>(row_offset(rows_, p.k)), 1)),
+        host_weight_(random_codes(static_cast<std::size_t>(row_offset(row_offset(p.num_experts, p.n), p.k)), 2)),
         host_input_scales_(scales(blocks_ * stride(), 3)),
         host_weight_scales_(scales(p.num_experts * ceil_div(p.n, grouped_gemm::sm90::kScaleBlock) * blocks_, 4)),
         input_(host_input_),

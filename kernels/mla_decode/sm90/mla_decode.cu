@@ -1,3 +1,4 @@
+#include <kernels/common/launch.cuh>
 #include <kernels/common/tensor_map.hpp>
 #include <kernels/mla_decode/sm90/attend.cuh>
 #include <kernels/mla_decode/sm90/tiles.cuh>
@@ -62,23 +63,11 @@ CUtensorMap box_map(const void* data, std::int64_t rows, std::int64_t batches) {
 template <class V>
 void start(const Params& p, cudaStream_t stream) {
   const int rows = p.s_q * p.h_q;
-  TRAINCOST_CUDA_CHECK(
-      cudaFuncSetAttribute(mla_decode_kernel<V>, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
   const CUtensorMap queries = box_map(p.q, rows, p.b);
   // How many pages there are is not known here; the block table names none that does not exist.
   const CUtensorMap cache = V::kIsFp8 ? queries : box_map(p.cache, kTokens, std::numeric_limits<int>::max());
-  cudaLaunchAttribute cluster{};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim.x = V::kCluster;
-  cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(query_tiles(rows)), static_cast<unsigned>(p.plan.num_parts));
-  config.blockDim = kThreads;
-  config.dynamicSmemBytes = kSharedBytes;
-  config.stream = stream;
-  config.attrs = &cluster;
-  config.numAttrs = 1;
-  TRAINCOST_CUDA_CHECK(cudaLaunchKernelEx(&config, mla_decode_kernel<V>, queries, cache, p));
+  const dim3 blocks(static_cast<unsigned>(query_tiles(rows)), static_cast<unsigned>(p.plan.num_parts));
+  launch_kernel(mla_decode_kernel<V>, {blocks, kThreads, kSharedBytes, stream, V::kCluster}, queries, cache, p);
 }
 
 }  // namespace
@@ -91,7 +80,7 @@ void launch(const Params& params, cudaStream_t stream) {
     start<Variant<false, 2>>(params, stream);
   else
     start<Variant<false, 1>>(params, stream);
-  combine(params, stream);
+  split_kv::combine(params, kLatent, stream);
 }
 
 }  // namespace traincost::kernels::mla_decode::sm90
