@@ -33,7 +33,7 @@ const Model& named(const std::string& name) {
   return *model;
 }
 
-TEST(Models, CatalogueHasTheModelsOfTheIssue) {
+TEST(Models, CatalogueHasTheWellKnown) {
   EXPECT_GE(models().size(), 80u);
   for (const char* name :
        {"deepseek-v3", "deepseek-v2", "deepseek-67b", "mixtral-8x7b", "mixtral-8x22b", "dbrx", "kimi-k2",

@@ -25,7 +25,7 @@ TEST(Rules, EachHasACitationASourceAndSaneDates) {
   EXPECT_GE(rules().size(), 27U);
 }
 
-TEST(Rules, CoverWhatTheIssueNames) {
+TEST(Rules, CoverControlsAndBills) {
   for (const auto* id : {"US-2022-3A090", "US-2023-3A090a", "US-2023-3A090b", "US-2024-HBM", "US-2025-DIFF",
                          "US-2025-DIFF-CAP", "US-2025-4E091", "US-2025-FOUNDRY", "US-2025-LETTER", "US-2025-15PCT",
                          "US-2026-CBC", "US-2026-TARIFF", "US-BILL-S3374", "US-EO14110", "EU-AIACT", "CA-SB53"})

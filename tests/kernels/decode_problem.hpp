@@ -5,15 +5,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <numeric>
 #include <utility>
 #include <vector>
 
 #include <kernels/common/address.hpp>
-#include <kernels/common/deviation.hpp>
-#include <kernels/common/random.hpp>
-#include <kernels/registry.hpp>
-#include <kernels/split_kv/device_plan.hpp>
+#include <kernels/common/decode_case.hpp>
 
 /// What the tests of the decode kernels share: paged caches, and what comes out.
 namespace traincost::kernels {
@@ -77,6 +73,8 @@ struct DecodeOutputs {
   std::vector<float> lse;
   int slots = 0;
 };
+
+constexpr double kLseTolerance = 2e-6;
 
 inline void expect_near(const DecodeOutputs& got, const DecodeOutputs& expected, const Tolerance& tolerance,
                         double lse_tolerance) {

@@ -13,10 +13,9 @@
 namespace traincost::kernels::kv_cache {
 namespace {
 
-using mla_decode::kFp8TokenBytes;
-using mla_decode::kKeyDim;
 using mla_decode::kLatent;
 using mla_decode::kRope;
+using mla_decode::token_bytes;
 
 INSTANTIATE_TEST_SUITE_P(KvCache, Schedules, testing::ValuesIn(ptx::schedules()), schedule_name);
 
@@ -40,8 +39,6 @@ struct Tokens {
   std::vector<__nv_bfloat16> latent, rope;
   std::vector<int> slots;
 };
-
-std::size_t token_bytes(bool is_fp8) { return is_fp8 ? kFp8TokenBytes : kKeyDim * 2; }
 
 /// On the device, over a cache of 0x5a.
 std::vector<std::uint8_t> appended(const Tokens& x, bool is_fp8) {

@@ -41,6 +41,18 @@ inline std::vector<int> draw_ids(std::int64_t tokens, int topk, int num_experts,
   return ids;
 }
 
+struct LayerShape {
+  std::int64_t tokens;
+  int topk, num_experts, alignment, hidden;
+  Ids kind = Ids::spread;
+};
+
+inline std::vector<int> ids_of(const LayerShape& s) { return draw_ids(s.tokens, s.topk, s.num_experts, s.kind, 1); }
+
+inline std::vector<__nv_bfloat16> tokens_of(const LayerShape& s, std::uint64_t seed) {
+  return random_bf16(static_cast<std::size_t>(s.tokens) * s.hidden, -4, 4, seed);
+}
+
 struct Order {
   std::vector<int> counts, offsets, row_of_slot, slot_of_row;
   bool operator==(const Order&) const = default;
@@ -61,14 +73,16 @@ inline Order reference_order(const std::vector<int>& ids, int num_experts, int a
   return o;
 }
 
+inline Order order_of(const LayerShape& s) { return reference_order(ids_of(s), s.num_experts, s.alignment); }
+
 constexpr float kUntouched = -1.5F;  // what outputs hold before
 
 inline std::vector<__nv_bfloat16> reference_permute(const std::vector<__nv_bfloat16>& x, const Order& o,
-                                                    std::int64_t tokens, int topk, int hidden) {
-  std::vector<__nv_bfloat16> rows(o.slot_of_row.size() * hidden, __float2bfloat16(kUntouched));
-  moe_permute::reference({.tokens = tokens,
-                          .topk = topk,
-                          .row_bytes = hidden * 2,
+                                                    const LayerShape& s) {
+  std::vector<__nv_bfloat16> rows(o.slot_of_row.size() * s.hidden, __float2bfloat16(kUntouched));
+  moe_permute::reference({.tokens = s.tokens,
+                          .topk = s.topk,
+                          .row_bytes = s.hidden * 2,
                           .row_of_slot = o.row_of_slot.data(),
                           .input = x.data(),
                           .output = rows.data()});
@@ -77,9 +91,9 @@ inline std::vector<__nv_bfloat16> reference_permute(const std::vector<__nv_bfloa
 
 inline std::vector<__nv_bfloat16> reference_combine(const std::vector<__nv_bfloat16>& rows,
                                                     const std::vector<float>& weights, const Order& o,
-                                                    std::int64_t tokens, int topk, int hidden) {
-  std::vector<__nv_bfloat16> y(tokens * hidden, __float2bfloat16(kUntouched));
-  moe_combine::reference(moe_combine::Params{.shape = {.tokens = tokens, .topk = topk, .hidden = hidden},
+                                                    const LayerShape& s) {
+  std::vector<__nv_bfloat16> y(s.tokens * s.hidden, __float2bfloat16(kUntouched));
+  moe_combine::reference(moe_combine::Params{.shape = {s.tokens, s.topk, s.hidden},
                                              .row_of_slot = o.row_of_slot.data(),
                                              .weights = weights.data(),
                                              .experts = rows.data(),

@@ -1,11 +1,9 @@
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include <traincost/work/decode.hpp>
 
-#include <kernels/common/deviation.hpp>
-#include <kernels/kv_cache/kv_cache.hpp>
+#include <kernels/kv_cache/random_tokens.hpp>
 #include <kernels/mla_decode/mla_decode.hpp>
 #include <tests/kernels/decode_problem.hpp>
 #include <tests/kernels/mla_tested.hpp>
@@ -53,28 +51,7 @@ const std::vector<DecodeShape> kShapes = {
     {1, 128, {300, 0, 130}, false, true, 4},
 };
 
-// FlashMLA's own terms for bf16 (its tests/test_flash_mla_dense_decoding.py): 2.01 / 128 and 5e-6. The fp8 cache rounds
-// code x scale to bf16 once more, in keys and values alike: twice the relative tolerance.
-constexpr Tolerance kBf16Tolerance{.absolute = 1e-4, .relative = 2.01 / 128, .cosine = 5e-6};
-constexpr Tolerance kFp8Tolerance{.absolute = 1e-4, .relative = 2.01 / 64, .cosine = 8e-6};
-constexpr double kLseTolerance = 2e-6;
 constexpr double kFp8LseTolerance = 3e-3;
-
-/// The tokens of all sequences side by side, as the cache keeps them.
-std::vector<std::uint8_t> tokens(std::int64_t count, bool is_fp8) {
-  const auto latent = random_bf16(static_cast<std::size_t>(count) * kLatent, -1, 1, 2);
-  const auto rope = random_bf16(static_cast<std::size_t>(count) * kRope, -1, 1, 3);
-  std::vector<int> slots(static_cast<std::size_t>(count));
-  std::iota(slots.begin(), slots.end(), 0);
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count) * (is_fp8 ? kFp8TokenBytes : kKeyDim * 2));
-  kv_cache::reference({.tokens = count,
-                       .is_fp8 = is_fp8,
-                       .latent = latent.data(),
-                       .rope = rope.data(),
-                       .slots = slots.data(),
-                       .cache = bytes.data()});
-  return bytes;
-}
 
 struct Host {
   explicit Host(const DecodeShape& s, Pages order = Pages::shuffled, float range = 1)
@@ -82,9 +59,10 @@ struct Host {
         layout(paging(s.lengths, order)),
         q(random_bf16(s.lengths.size() * s.s_q * s.h_q * kKeyDim, -range, range, 1)) {
     // 0xff in every byte is NaN as bf16, as e4m3 and as fp32.
-    cache = paged<std::uint8_t>(tokens(total(s.lengths), s.is_fp8), token_bytes(), s.lengths, layout, 0xff);
+    cache = paged<std::uint8_t>(kv_cache::random_tokens(static_cast<std::size_t>(total(s.lengths)), s.is_fp8),
+                                token_bytes(), s.lengths, layout, 0xff);
   }
-  [[nodiscard]] int token_bytes() const { return shape.is_fp8 ? kFp8TokenBytes : kKeyDim * 2; }
+  [[nodiscard]] int token_bytes() const { return mla_decode::token_bytes(shape.is_fp8); }
   [[nodiscard]] std::size_t rows() const { return shape.lengths.size() * shape.s_q * shape.h_q; }
 
   DecodeShape shape;
@@ -103,18 +81,17 @@ Params params(const Host& h) {
           .sm_scale = 0.0721687836F};  // 1 / sqrt(192): of the expanded head
 }
 
-DecodeOutputs run(const Host& h) {
-  const split_kv::DevicePlan plan(h.shape.lengths, h.shape.num_parts,
-                                  static_cast<std::size_t>(h.shape.s_q) * h.shape.h_q, kLatent);
-  finish();
-  ptx::reset_counters();
+/// With a block table [b, any] of pages from `first_page` on.
+DecodeOutputs run(const Host& h, const split_kv::DevicePlan& plan, const std::vector<int>& block_table,
+                  int first_page = 0) {
   const DeviceBuffer<__nv_bfloat16> q(h.q), out(h.rows() * kLatent);
   const DeviceBuffer<std::uint8_t> cache(h.cache);
-  const DeviceBuffer<int> table(h.layout.table);
+  const DeviceBuffer<int> table(block_table);
   const DeviceBuffer<float> lse(h.rows());
   Params p = params(h);
+  p.max_pages = static_cast<int>(block_table.size()) / p.b;
   p.q = q.data();
-  p.cache = cache.data();
+  p.cache = shifted_back(cache.data(), row_offset(first_page, split_kv::kPageTokens) * h.token_bytes());
   p.block_table = table.data();
   plan.fill(p);
   p.out = out.data();
@@ -124,6 +101,14 @@ DecodeOutputs run(const Host& h) {
   expect_written(out);
   expect_written(lse);
   return {out.to_host(), lse.to_host(), plan.slots()};
+}
+
+DecodeOutputs run(const Host& h) {
+  const split_kv::DevicePlan plan(h.shape.lengths, h.shape.num_parts,
+                                  static_cast<std::size_t>(h.shape.s_q) * h.shape.h_q, kLatent);
+  finish();
+  ptx::reset_counters();
+  return run(h, plan, h.layout.table);
 }
 
 DecodeOutputs want(const Host& h) {
@@ -172,7 +157,7 @@ TEST_P(Schedules, AgreesWithTheReference) {
   for (const DecodeShape& s : kShapes) {
     SCOPED_TRACE(describe(s));
     const Host h(s);
-    expect_near(run(h), want(h), s.is_fp8 ? kFp8Tolerance : kBf16Tolerance,
+    expect_near(run(h), want(h), s.is_fp8 ? kFp8DecodeTolerance : kDecodeTolerance,
                 s.is_fp8 ? kFp8LseTolerance : kLseTolerance);
   }
 }
@@ -199,9 +184,10 @@ TEST_P(Schedules, AnyNumberOfSplitsAgrees) {
       SCOPED_TRACE(describe(s));
       const DecodeOutputs cut = run(Host(s));
       EXPECT_EQ(cut.slots, std::min(num_parts, kMostParts));
-      expect_near(cut, expected, is_fp8 ? kFp8Tolerance : kBf16Tolerance, is_fp8 ? kFp8LseTolerance : kLseTolerance);
+      expect_near(cut, expected, is_fp8 ? kFp8DecodeTolerance : kDecodeTolerance,
+                  is_fp8 ? kFp8LseTolerance : kLseTolerance);
       // Against the whole: probabilities are rounded to bf16 under other maxima, then the results.
-      EXPECT_LE(deviation(cut.out, whole.out).cosine, kBf16Tolerance.cosine);
+      EXPECT_LE(deviation(cut.out, whole.out).cosine, kDecodeTolerance.cosine);
       EXPECT_LE(deviation(cut.lse, whole.lse).absolute, 4e-6);
     }
   }
@@ -240,20 +226,7 @@ TEST_P(Schedules, PagesBeyondTwoToThe32Bytes) {
   for (const bool is_fp8 : {false, true}) {
     const Host h(DecodeShape{1, 3, {50}, is_fp8, true, 1}, Pages::in_order);
     const split_kv::DevicePlan plan(h.shape.lengths, 1, h.rows(), kLatent);
-    const DeviceBuffer<__nv_bfloat16> q(h.q), out(h.rows() * kLatent);
-    const DeviceBuffer<std::uint8_t> cache(h.cache);
-    const DeviceBuffer<int> table(std::vector<int>{kFarPage, kWildPage});
-    const DeviceBuffer<float> lse(h.rows());
-    Params p = params(h);
-    p.q = q.data();
-    p.cache = shifted_back(cache.data(), row_offset(kFarPage, split_kv::kPageTokens) * h.token_bytes());
-    p.block_table = table.data();
-    plan.fill(p);
-    p.out = out.data();
-    p.lse = lse.data();
-    tested(p.is_fp8).launch(p, nullptr);
-    finish();
-    expect_near({out.to_host(), lse.to_host()}, want(h), is_fp8 ? kFp8Tolerance : kBf16Tolerance,
+    expect_near(run(h, plan, {kFarPage, kWildPage}, kFarPage), want(h), is_fp8 ? kFp8DecodeTolerance : kDecodeTolerance,
                 is_fp8 ? kFp8LseTolerance : kLseTolerance);
   }
 }
@@ -268,23 +241,9 @@ TEST(MlaDecodeLong, OneHundredThirtyOneThousandTokens) {
   const Host h(DecodeShape{1, 2, {64}, false, true, 1}, Pages::in_order);
   const std::vector<int> lengths{131'072};
   const split_kv::DevicePlan plan(lengths, 66, h.rows(), kLatent);
-  const DeviceBuffer<__nv_bfloat16> q(h.q), out(h.rows() * kLatent);
-  const DeviceBuffer<std::uint8_t> cache(h.cache);
-  const DeviceBuffer<int> table(std::vector<int>(kPages, 0));
-  const DeviceBuffer<float> lse(h.rows());
-  Params p = params(h);
-  p.max_pages = kPages;
-  p.q = q.data();
-  p.cache = cache.data();
-  p.block_table = table.data();
-  plan.fill(p);
-  p.out = out.data();
-  p.lse = lse.data();
-  tested(p.is_fp8).launch(p, nullptr);
-  finish();
   DecodeOutputs expected = want(h);
   for (float& x : expected.lse) x += std::log(static_cast<float>(kPages));
-  expect_near({out.to_host(), lse.to_host()}, expected, kBf16Tolerance, kLseTolerance);
+  expect_near(run(h, plan, std::vector<int>(kPages, 0)), expected, kDecodeTolerance, kLseTolerance);
 }
 
 // Every token crosses the memory once: the sectors of loads beside queries and partial results are those of the cache,

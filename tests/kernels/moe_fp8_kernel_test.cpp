@@ -14,14 +14,8 @@ INSTANTIATE_TEST_SUITE_P(MoeFp8, Schedules, testing::ValuesIn(ptx::schedules()),
 
 constexpr int kBlock = quantize::kScaleBlock;
 
-struct FusedShape {
-  std::int64_t tokens;
-  int topk, num_experts, alignment, hidden;
-  Ids kind = Ids::spread;
-};
-
 // Widths around the block of 128 and the 2048 elements that a thread block holds.
-const std::vector<FusedShape> kShapes = {
+const std::vector<LayerShape> kShapes = {
     {0, 8, 16, 1, 16},
     {1, 1, 1, 1, 16},
     {1, 8, 256, 1, 7168},
@@ -58,7 +52,7 @@ Fp8Rows untouched(std::int64_t rows, int hidden) {
 }
 
 template <class Rows>
-moe_permute::QuantizeParams params(const FusedShape& s, const int* row_of_slot, const __nv_bfloat16* input,
+moe_permute::QuantizeParams params(const LayerShape& s, const int* row_of_slot, const __nv_bfloat16* input,
                                    std::int64_t stride, Rows& codes, float* scales) {
   return {.tokens = s.tokens,
           .topk = s.topk,
@@ -70,7 +64,7 @@ moe_permute::QuantizeParams params(const FusedShape& s, const int* row_of_slot, 
           .scales = scales};
 }
 
-Fp8Rows fused(const FusedShape& s, const Order& o, const std::vector<__nv_bfloat16>& x) {
+Fp8Rows fused(const LayerShape& s, const Order& o, const std::vector<__nv_bfloat16>& x) {
   Fp8Rows rows = untouched(static_cast<std::int64_t>(o.slot_of_row.size()), s.hidden);
   const DeviceBuffer<__nv_bfloat16> input(x);
   const DeviceBuffer<int> row_of_slot(o.row_of_slot);
@@ -83,25 +77,17 @@ Fp8Rows fused(const FusedShape& s, const Order& o, const std::vector<__nv_bfloat
   return rows;
 }
 
-Fp8Rows reference_fused(const FusedShape& s, const Order& o, const std::vector<__nv_bfloat16>& x) {
+Fp8Rows reference_fused(const LayerShape& s, const Order& o, const std::vector<__nv_bfloat16>& x) {
   Fp8Rows rows = untouched(static_cast<std::int64_t>(o.slot_of_row.size()), s.hidden);
   moe_permute::reference(params(s, o.row_of_slot.data(), x.data(), rows.stride, rows.codes, rows.scales.data()));
   return rows;
 }
 
-Order order_of(const FusedShape& s) {
-  return reference_order(draw_ids(s.tokens, s.topk, s.num_experts, s.kind, 1), s.num_experts, s.alignment);
-}
-
-std::vector<__nv_bfloat16> tokens_of(const FusedShape& s) {
-  return random_bf16(static_cast<std::size_t>(s.tokens) * s.hidden, -4, 4, 2);
-}
-
 TEST_P(Schedules, PermuteWithQuantizeEqualsTheReference) {
-  for (const FusedShape& s : kShapes) {
+  for (const LayerShape& s : kShapes) {
     SCOPED_TRACE(testing::Message() << s.tokens << " tokens, top " << s.topk << ", hidden " << s.hidden);
     const Order o = order_of(s);
-    const auto x = tokens_of(s);
+    const auto x = tokens_of(s, 2);
     const Fp8Rows got = fused(s, o, x);
     const Fp8Rows want = reference_fused(s, o, x);
     ASSERT_EQ(got.codes, want.codes);
@@ -111,9 +97,9 @@ TEST_P(Schedules, PermuteWithQuantizeEqualsTheReference) {
 
 TEST_P(Schedules, PermuteWithQuantizeMovesNoMoreThanItMust) {
   if (!ptx::executing()) GTEST_SKIP() << "a card counts nothing";
-  const FusedShape s{64, 8, 16, 1, 7168};
+  const LayerShape s{64, 8, 16, 1, 7168};
   ptx::reset_counters();
-  fused(s, order_of(s), tokens_of(s));
+  fused(s, order_of(s), tokens_of(s, 2));
   const double rows = 64 * 8;
   const double bytes = 64.0 * 7168 * 2 + rows * (7168 + 7168.0 / kBlock * 4 + 4);
   EXPECT_NEAR(sector_bytes() / bytes, 1, 0.01);
@@ -168,13 +154,13 @@ void expect_near(const std::vector<__nv_bfloat16>& got, const std::vector<__nv_b
 
 // Routed tokens to an expert layer's output, each buffer as the kernel before left it on the device.
 TEST_P(Schedules, RoutedTokensReachTheGroupedProduct) {
-  for (const FusedShape& s : {FusedShape{40, 2, 3, 1, 272}, {70, 4, 8, 128, 128, Ids::skewed}}) {
+  for (const LayerShape& s : {LayerShape{40, 2, 3, 1, 272}, {70, 4, 8, 128, 128, Ids::skewed}}) {
     constexpr int kN = 200;
     const Order o = order_of(s);
     const auto rows = static_cast<std::int64_t>(o.slot_of_row.size());
     const std::int64_t stride = untouched(rows, s.hidden).stride;
     const Weights w = quantized_weights(s.num_experts, kN, s.hidden);
-    const DeviceBuffer<__nv_bfloat16> input(tokens_of(s));
+    const DeviceBuffer<__nv_bfloat16> input(tokens_of(s, 2));
     const DeviceBuffer<int> row_of_slot(o.row_of_slot), first(o.offsets), counts(o.counts);
     const DeviceBuffer<std::uint8_t> codes(std::vector<std::uint8_t>(static_cast<std::size_t>(rows) * s.hidden)),
         weight(w.codes);
@@ -196,7 +182,7 @@ TEST_P(Schedules, RoutedTokensReachTheGroupedProduct) {
     moe_permute::launch(params(s, row_of_slot.data(), input.data(), stride, codes, scales.data()), nullptr);
     grouped_gemm::sm90::launch(p, nullptr);
     finish();
-    const Fp8Rows quantized = reference_fused(s, o, tokens_of(s));
+    const Fp8Rows quantized = reference_fused(s, o, tokens_of(s, 2));
     p.first_row = o.offsets.data();
     p.counts = o.counts.data();
     p.input = quantized.codes.data();

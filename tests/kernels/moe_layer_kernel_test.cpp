@@ -1,9 +1,11 @@
 // Index, permute and combine as PTX.
 #include <traincost/work/moe.hpp>
 
+#include <algorithm>
 #include <limits>
 
 #include <kernels/common/deviation.hpp>
+#include <kernels/common/moe_rows.hpp>
 #include <tests/kernels/layer_problem.hpp>
 #include <tests/kernels/schedules.hpp>
 
@@ -11,12 +13,6 @@ namespace traincost::kernels {
 namespace {
 
 INSTANTIATE_TEST_SUITE_P(MoeLayer, Schedules, testing::ValuesIn(ptx::schedules()), schedule_name);
-
-struct LayerShape {
-  std::int64_t tokens;
-  int topk, num_experts, alignment, hidden;
-  Ids kind = Ids::spread;
-};
 
 // None, one, primes, powers of two, one hot expert, experts elsewhere; more than one chunk of the index (2048 slots).
 const std::vector<LayerShape> kShapes = {
@@ -43,8 +39,6 @@ const std::vector<LayerShape> kShapes = {
     {700, 16, 512, 16, 16, Ids::some_absent},
     {2500, 2, 60, 1, 16},
 };
-
-std::vector<int> ids_of(const LayerShape& s) { return draw_ids(s.tokens, s.topk, s.num_experts, s.kind, 1); }
 
 Order device_order(const std::vector<int>& ids, int num_experts, int alignment) {
   const auto slots = static_cast<std::int64_t>(ids.size());
@@ -110,9 +104,9 @@ void expect_same(const std::vector<__nv_bfloat16>& got, const std::vector<__nv_b
 TEST_P(Schedules, PermuteEqualsTheReference) {
   for (const LayerShape& s : kShapes) {
     SCOPED_TRACE(testing::Message() << s.tokens << " tokens, top " << s.topk << ", hidden " << s.hidden);
-    const Order o = reference_order(ids_of(s), s.num_experts, s.alignment);
-    const auto x = random_bf16(static_cast<std::size_t>(s.tokens) * s.hidden, -4, 4, 2);
-    expect_same(device_permute(x, o, s), reference_permute(x, o, s.tokens, s.topk, s.hidden));
+    const Order o = order_of(s);
+    const auto x = tokens_of(s, 2);
+    expect_same(device_permute(x, o, s), reference_permute(x, o, s));
   }
 }
 
@@ -153,39 +147,18 @@ TEST_P(Schedules, PermuteCarriesFp8WithItsScales) {
 }
 
 /// Expert rows in either format, NaN in every row that no slot names.
-struct Experts {
-  Experts(const Order& o, const LayerShape& s, bool is_fp8) {
-    const std::size_t rows = o.slot_of_row.size();
-    const std::size_t scales_per_row = (static_cast<std::size_t>(s.hidden) + 127) / 128;
-    bf16 = random_bf16(rows * s.hidden, -1, 1, 5);
-    if (is_fp8) {
-      Random random(6);
-      for (std::size_t i = 0; i < bf16.size(); ++i)
-        fp8.push_back(static_cast<std::uint8_t>(random.below(0x7f) | random.below(2) << 7));
-      scales = random_floats(rows * scales_per_row, 1e-3F, 2e-3F, 7);
-    }
-    for (std::size_t row = 0; row < rows; ++row)
-      for (int h = 0; o.slot_of_row[row] < 0 && h < s.hidden; ++h)
-        (is_fp8 ? void(fp8[row * s.hidden + h] = 0x7f)
-                : void(bf16[row * s.hidden + h] = __float2bfloat16(std::numeric_limits<float>::quiet_NaN())));
+HostRows experts_of(const Order& o, const LayerShape& s, bool is_fp8) {
+  HostRows rows({.hidden = s.hidden, .is_fp8 = is_fp8}, o.slot_of_row.size(), 5);
+  for (std::size_t row = 0; row < o.slot_of_row.size(); ++row) {
+    if (o.slot_of_row[row] >= 0) continue;
+    const auto first = static_cast<std::ptrdiff_t>(row * s.hidden);
+    if (is_fp8)
+      std::fill_n(rows.fp8.begin() + first, s.hidden, std::uint8_t{0x7f});
+    else
+      std::fill_n(rows.bf16.begin() + first, s.hidden, __float2bfloat16(std::numeric_limits<float>::quiet_NaN()));
   }
-  [[nodiscard]] const void* data() const { return fp8.empty() ? static_cast<const void*>(bf16.data()) : fp8.data(); }
-  [[nodiscard]] const float* scale_data() const { return scales.empty() ? nullptr : scales.data(); }
-
-  std::vector<__nv_bfloat16> bf16;
-  std::vector<std::uint8_t> fp8;
-  std::vector<float> scales;
-};
-
-struct DeviceExperts {
-  explicit DeviceExperts(const Experts& e) : bf16(e.bf16), fp8(e.fp8), scales(e.scales) {}
-  [[nodiscard]] const void* data() const {
-    return fp8.size() != 0 ? static_cast<const void*>(fp8.data()) : bf16.data();
-  }
-  DeviceBuffer<__nv_bfloat16> bf16;
-  DeviceBuffer<std::uint8_t> fp8;
-  DeviceBuffer<float> scales;
-};
+  return rows;
+}
 
 // A sum of fp32 next to a tie of bf16 may round to the other side: one step, 2^-7 of a number with eight bits.
 constexpr double kBf16Step = 0x1p-7;
@@ -202,10 +175,10 @@ void expect_rounded_alike(const std::vector<__nv_bfloat16>& got, const std::vect
 void expect_combine(const LayerShape& s, bool is_fp8, bool is_weighted) {
   SCOPED_TRACE(testing::Message() << s.tokens << " tokens, top " << s.topk << ", hidden " << s.hidden
                                   << (is_fp8 ? ", fp8" : ", bf16") << (is_weighted ? "" : ", unweighted"));
-  const Order o = reference_order(ids_of(s), s.num_experts, s.alignment);
-  const Experts experts(o, s, is_fp8);
+  const Order o = order_of(s);
+  const HostRows experts = experts_of(o, s, is_fp8);
   const auto weights = random_floats(o.row_of_slot.size(), 0, 1, 8);
-  const DeviceExperts device(experts);
+  const DeviceRows device(experts);
   const DeviceBuffer<int> rows(o.row_of_slot);
   const DeviceBuffer<float> device_weights(weights);
   const DeviceBuffer<__nv_bfloat16> output(static_cast<std::size_t>(s.tokens) * s.hidden);
@@ -213,7 +186,7 @@ void expect_combine(const LayerShape& s, bool is_fp8, bool is_weighted) {
                         .row_of_slot = rows.data(),
                         .weights = is_weighted ? device_weights.data() : nullptr,
                         .experts = device.data(),
-                        .scales = device.scales.data(),
+                        .scales = device.scale_data(),
                         .output = output.data()};
   moe_combine::launch(p, nullptr);
   finish();
@@ -241,7 +214,7 @@ TEST_P(Schedules, CombineWithoutWeightsIsPermuteBackward) {
 TEST_P(Schedules, CombineUndoesPermuteForIdentityExperts) {
   const LayerShape s{37, 4, 16, 8, 136};
   const Order o = device_order(ids_of(s), s.num_experts, s.alignment);
-  const auto x = random_bf16(static_cast<std::size_t>(s.tokens) * s.hidden, -4, 4, 9);
+  const auto x = tokens_of(s, 9);
   const DeviceBuffer<__nv_bfloat16> experts(device_permute(x, o, s));
   std::vector<float> weights;
   for (std::int64_t t = 0; t < s.tokens; ++t) weights.insert(weights.end(), {0.5F, 0.25F, 0.125F, 0.125F});
@@ -261,11 +234,11 @@ TEST_P(Schedules, CombineUndoesPermuteForIdentityExperts) {
 void expect_combine_backward(const LayerShape& s, bool is_fp8) {
   SCOPED_TRACE(testing::Message() << s.tokens << " tokens, top " << s.topk << ", hidden " << s.hidden
                                   << (is_fp8 ? ", fp8" : ", bf16"));
-  const Order o = reference_order(ids_of(s), s.num_experts, s.alignment);
-  const Experts experts(o, s, is_fp8);
+  const Order o = order_of(s);
+  const HostRows experts = experts_of(o, s, is_fp8);
   const auto weights = random_floats(o.row_of_slot.size(), 0, 1, 10);
   const auto grad = random_bf16(static_cast<std::size_t>(s.tokens) * s.hidden, -1, 1, 11);
-  const DeviceExperts device(experts);
+  const DeviceRows device(experts);
   const DeviceBuffer<int> rows(o.row_of_slot);
   const DeviceBuffer<float> device_weights(weights);
   const DeviceBuffer<__nv_bfloat16> grad_output(grad);
@@ -276,7 +249,7 @@ void expect_combine_backward(const LayerShape& s, bool is_fp8) {
                                 .row_of_slot = rows.data(),
                                 .weights = device_weights.data(),
                                 .experts = device.data(),
-                                .scales = device.scales.data(),
+                                .scales = device.scale_data(),
                                 .grad_output = grad_output.data(),
                                 .grad_experts = grad_experts.data(),
                                 .grad_weights = grad_weights.data()};
@@ -306,11 +279,11 @@ TEST_P(Schedules, CombineBackwardOfFp8EqualsTheReference) {
 
 TEST_P(Schedules, RowsBeyondTwoToThe31Elements) {
   const LayerShape s{9, 2, 4, 1, 7168};
-  Order o = reference_order(ids_of(s), s.num_experts, s.alignment);
-  const auto x = random_bf16(static_cast<std::size_t>(s.tokens) * s.hidden, -4, 4, 12);
-  const auto rows_want = reference_permute(x, o, s.tokens, s.topk, s.hidden);
+  Order o = order_of(s);
+  const auto x = tokens_of(s, 12);
+  const auto rows_want = reference_permute(x, o, s);
   const std::vector<float> weights(o.row_of_slot.size(), 0.5F);
-  const auto y_want = reference_combine(rows_want, weights, o, s.tokens, s.topk, s.hidden);
+  const auto y_want = reference_combine(rows_want, weights, o, s);
 
   for (int& row : o.row_of_slot) row += kFarRow;
   const std::int64_t far = static_cast<std::int64_t>(kFarRow) * s.hidden;
@@ -360,8 +333,8 @@ void expect_compulsory(const Op& op) {
 TEST_P(Schedules, PermuteMovesNoMoreThanItMust) {
   if (!ptx::executing()) GTEST_SKIP() << "a card counts nothing";
   const LayerShape& s = kDeepSeekV3;
-  const Order o = reference_order(ids_of(s), s.num_experts, s.alignment);
-  const auto x = random_bf16(static_cast<std::size_t>(s.tokens) * s.hidden, -4, 4, 2);
+  const Order o = order_of(s);
+  const auto x = tokens_of(s, 2);
   ptx::reset_counters();
   device_permute(x, o, s);
   expect_compulsory(work::MoePermute{64, 7168, 8});

@@ -53,24 +53,22 @@ INSTANTIATE_TEST_SUITE_P(MoeLayerReference, Index,
                                          Routed{400, 8, 256, 64, Ids::skewed}));
 
 TEST(MoeLayerReference, CombineUndoesPermuteForIdentityExperts) {
-  const std::int64_t tokens = 37;
-  const int topk = 4, hidden = 136, num_experts = 16;
-  const auto ids = draw_ids(tokens, topk, num_experts, Ids::spread, 2);
-  const Order o = reference_order(ids, num_experts, 8);
-  const auto x = random_bf16(tokens * hidden, -4, 4, 3);
-  const auto rows = reference_permute(x, o, tokens, topk, hidden);
+  const LayerShape s{37, 4, 16, 8, 136};
+  const Order o = order_of(s);
+  const auto x = tokens_of(s, 3);
+  const auto rows = reference_permute(x, o, s);
   // Powers of two that sum to one: every product and every sum of fp32 is exact.
   std::vector<float> weights;
-  for (std::int64_t t = 0; t < tokens; ++t) weights.insert(weights.end(), {0.5F, 0.25F, 0.125F, 0.125F});
-  const auto y = reference_combine(rows, weights, o, tokens, topk, hidden);
+  for (std::int64_t t = 0; t < s.tokens; ++t) weights.insert(weights.end(), {0.5F, 0.25F, 0.125F, 0.125F});
+  const auto y = reference_combine(rows, weights, o, s);
   for (std::size_t i = 0; i < x.size(); ++i) ASSERT_EQ(to_double(y[i]), to_double(x[i]));
 }
 
 TEST(MoeLayerReference, PermuteLeavesPaddingAlone) {
-  const auto ids = draw_ids(10, 2, 4, Ids::spread, 4);
-  const Order o = reference_order(ids, 4, 32);
-  const auto x = random_bf16(10UL * 16, -1, 1, 5);
-  const auto rows = reference_permute(x, o, 10, 2, 16);
+  const LayerShape s{10, 2, 4, 32, 16};
+  const Order o = order_of(s);
+  const auto x = tokens_of(s, 5);
+  const auto rows = reference_permute(x, o, s);
   for (std::size_t row = 0; row < o.slot_of_row.size(); ++row)
     for (int h = 0; h < 16; ++h) {
       const int slot = o.slot_of_row[row];

@@ -31,7 +31,6 @@ struct Allocation {
   std::size_t bytes = 0;
   std::uint8_t* shadow = nullptr;     // [bytes]
   std::string name;                   // of a __device__ variable
-  bool pinned = false;                // host memory: the host writes it unseen
   std::vector<std::uint64_t> loaded;  // one bit a sector, empty until something is counted
   std::vector<std::uint64_t> stored;
   // Only while a program has dependent launches: the running launch, the one before it, and those before that one which
