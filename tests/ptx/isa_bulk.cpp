@@ -46,7 +46,7 @@ void describe_box(Warp& warp, const Op& op, int lane, u32 first, std::int64_t di
     fault(warp, op, lane, fmt::format("a copy of {} dimensions with a tensor map of {}", op.vector, map.rank));
   }
   if (map.swizzle != 0 && map.box[0] * map.element_bytes != map.swizzle) {
-    fault(warp, op, lane, "a box narrower than its swizzle is not implemented");
+    fault(warp, op, lane, "a box narrower than its swizzle is not supported");
   }
   std::array<std::int32_t, kMostDimensions> at{};
   for (u32 i = 0; i < op.vector; ++i) at[i] = low<std::int32_t>(warp, op.arg[first + 1 + i], lane);

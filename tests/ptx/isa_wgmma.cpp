@@ -67,7 +67,7 @@ void for_each_chunk(const MatrixDescriptor& d, bool transposed, u32 element, u32
 
 void check_matrix(Warp& warp, const Op& op, u64 bits, bool transposed, u32 first, u32 outer) {
   const MatrixDescriptor d = matrix_descriptor(bits);
-  if (d.base_offset != 0) fault(warp, op, -1, "a matrix descriptor with a base offset is not implemented");
+  if (d.base_offset != 0) fault(warp, op, -1, "a matrix descriptor with a base offset is not supported");
   Races* races = warp.block->races();
   for_each_chunk(d, transposed, (op.mode & kFp8) != 0 ? 1 : 2, first, outer, [&](u32 address, u32, u32) {
     check_shared(warp, op, 0, *warp.block, address, kChunkBytes, Touch::kLoad);
@@ -132,7 +132,7 @@ void issue(Warp& warp, const Op& op, Mask) {
   const Mask scale = predicate(warp, op.arg[shape.b + 1]);
   if (scale != 0 && scale != kAll) fault(warp, op, -1, "scale-d differs between the lanes of a warp");
   if (immediate(warp, op, shape.b + 2) != 1 || immediate(warp, op, shape.b + 3) != 1) {
-    fault(warp, op, -1, "negated operands are not implemented");
+    fault(warp, op, -1, "negated operands are not supported");
   }
   Product product{.op = &op, .adds = scale != 0};
   const bool registers = (op.mode & kARegisters) != 0;

@@ -302,7 +302,7 @@ class Loader {
         before = false;
       }
     }
-    if (frame.depth >= kDeepest) fail(text, "calls too deep: recursion is not implemented");
+    if (frame.depth >= kDeepest) fail(text, "calls too deep: recursion is not supported");
     if (const Handler native = native_function(name)) {
       Op op{.run = native, .kind = Class::kControl, .text = &text};
       std::vector<Operand> operands;

@@ -161,7 +161,7 @@ class Parser {
         symbol = next();
         expect(")");
       }
-      if (accept("+")) fail("an offset in a pointer initialiser is not implemented");
+      if (accept("+")) fail("an offset in a pointer initialiser is not supported");
       variable.pointers.emplace_back(offset, symbol);
     }
     offset += step;

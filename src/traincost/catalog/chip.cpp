@@ -126,4 +126,6 @@ const Chip* find_chip(const std::vector<Chip>& chips, std::string_view name) {
   return found == chips.end() ? nullptr : &*found;
 }
 
+bool is_blackwell(const Chip& chip) { return chip.arch.starts_with("Blackwell"); }
+
 }  // namespace traincost::catalog

@@ -65,4 +65,7 @@ std::vector<Chip> chips_with(const std::vector<std::filesystem::path>& files);
 /// "H200 x8" and "H200 141GB (Azure ND H200 v5)" are one chip. nullptr if unknown.
 const Chip* find_chip(const std::vector<Chip>& chips, std::string_view name);
 
+/// Blackwell Ultra too: what differs is the arithmetic.
+bool is_blackwell(const Chip& chip);
+
 }  // namespace traincost::catalog

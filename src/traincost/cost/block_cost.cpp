@@ -206,7 +206,7 @@ void add_parameter_gathering(const Pricing& pricing, const BlockParts& parts, Bl
 }
 
 bool captures_graphs(const Job& job) {
-  return job.stack.graphs == Stack::Graphs::blackwell && job.chip.arch == "Blackwell";
+  return job.stack.graphs == Stack::Graphs::blackwell && catalog::is_blackwell(job.chip);
 }
 
 void add_host(const Pricing& pricing, BlockCost& cost) {

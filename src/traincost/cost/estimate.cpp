@@ -70,7 +70,7 @@ void use_format_of_chip(Layout& layout, const catalog::Chip& chip, std::vector<s
 Stack stack_for(const catalog::Model& model, const catalog::Chip& chip, const Layout& layout) {
   Stack stack{.graphs = Stack::Graphs::blackwell};
   if (layout.schedule == Schedule::dual_pipe) stack.expert_overlap = Stack::ExpertOverlap::always;
-  stack.exchange = chip.arch == "Blackwell" ? Stack::Exchange::hybridep : Stack::Exchange::deepep;
+  stack.exchange = catalog::is_blackwell(chip) ? Stack::Exchange::hybridep : Stack::Exchange::deepep;
   stack.dispatches_fp8 = true;
   if (model.published_layout && model.published_layout->routing_nodes)
     stack.expert_nodes_limit = *model.published_layout->routing_nodes;
@@ -97,8 +97,8 @@ struct Choice {
 
 Choice searched(const Request& r, const Layout& base, const calibrate::ChipEfficiency& efficiency) {
   Job job = job_of(r, base);
-  job.stack.expert_overlap =
-      Stack::ExpertOverlap::none;  // as job_of says of the layouts found: DualPipe alone hides the all-to-all
+  // As job_of says of the layouts found: DualPipe alone hides the all-to-all.
+  job.stack.expert_overlap = Stack::ExpertOverlap::none;
   Settled settled = settled_by(r);
   settled.dtype = base.dtype;
   if (has_parallelism(r)) {  // who names one kind of parallelism has the others in mind

@@ -165,7 +165,7 @@ class Builder {
     if (job_.layout.dtype == Dtype::fp8_block) {
       block_.input_grad.push_back(cast(work::Quantize{m, n}));
       block_.weight_grad.push_back(cast(work::Quantize{m, k}));
-    } else if (job_.layout.dtype != Dtype::fp8 || !job_.chip.arch.starts_with("Blackwell")) {
+    } else if (job_.layout.dtype != Dtype::fp8 || !catalog::is_blackwell(job_.chip)) {
       block_.forward.push_back(cast(work::Stream{m * k}));
       block_.input_grad.push_back(cast(work::Stream{m * n}));
     }

@@ -15,9 +15,9 @@ Group strided(double size, double stride, const catalog::Cluster& cluster) {
   return {.gpus = size, .local = std::clamp(std::floor(cluster.scale_up_gpus / stride), 1.0, size)};
 }
 
-// HybridEP from 32 SMs / DeepEP from 20, dispatch and combine of bf16 on 8 GB200: 1/615.78 + 1/519.57 GB/s
-// (results/published/kernels.csv) against the tables' time. Hopper's link is full with 20.
-constexpr double kHybridEpOnBlackwell = 0.72;
+// HybridEP from 32 SMs / DeepEP from 20, dispatch and combine of bf16 on 8 GB200: GB/s reported and predicted from the
+// tables, rows k1439 and k1440 of `traincost validate --kernels`. Hopper's link is full with 20.
+constexpr double kHybridEpOnBlackwell = (1 / 615.78 + 1 / 519.57) / (1 / 375.0 + 1 / 446.0);
 
 // Ranks of other stages between neighbours of one stage.
 double stages_between(const Layout& l) {
@@ -103,7 +103,7 @@ Timing Network::exchange(const work::MoeExchange& x, work::Dtype dtype, const Gr
   if (group.local > 1) {
     timing = efficiency_.time(local, dtype);
     timing.seconds *= link_scale();
-    if (stack.exchange == Stack::Exchange::hybridep && chip_.arch == "Blackwell")
+    if (stack.exchange == Stack::Exchange::hybridep && catalog::is_blackwell(chip_))
       timing.seconds *= kHybridEpOnBlackwell;
   }
   if (nodes > 1)
