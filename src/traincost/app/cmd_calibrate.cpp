@@ -105,7 +105,7 @@ void add_scores(report::Table& table, const char* test, const std::vector<calibr
   for (const auto& s : scores)
     table.rows.push_back({std::string(test), s.chip, std::string(calibrate::to_string(s.kind)),
                           std::string(work::to_string(s.dtype)), static_cast<double>(s.shapes), 100 * s.median,
-                          100 * s.p90, 100 * s.baseline_median, s.from});
+                          100 * s.p90, 100 * s.baseline_median, 100 * s.second_median, s.from});
 }
 
 report::Table cross_validation(const calibrate::Truths& truths) {
@@ -117,6 +117,7 @@ report::Table cross_validation(const calibrate::Truths& truths) {
                                   {"median_percent", "median %", 1, 1},
                                   {"p90_percent", "90 % quantile, %", 1, 1},
                                   {"one_constant_median_percent", "one constant, median %", 1, 1},
+                                  {"second_library_median_percent", "second library, median %", 1, 1},
                                   {"from", "predicted from"}},
                       .rows = {}};
   add_scores(table, "shape", calibrate::leave_shapes_out(truths, catalog::chips(), progress("shapes left out:")));

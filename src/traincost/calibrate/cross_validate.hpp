@@ -17,6 +17,7 @@ struct Score {
   std::string from;  // leave-one-GPU-out: "sibling <chip>" or "pool"
   std::size_t shapes = 0;
   double median = 0, p90 = 0, baseline_median = 0;
+  double second_median = 0;  // |next fastest provider / truth - 1| of the same shapes, where there is one; 0: nowhere
 };
 
 /// Holds out whole weight shapes (n, k) of a GEMM, (heads, kv heads, sequence) of attention and decoding, (hidden,

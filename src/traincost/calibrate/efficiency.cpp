@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include <traincost/calibrate/fitted.hpp>
+#include <traincost/calibrate/transfer.hpp>
 #include <traincost/calibrate/truths.hpp>
 #include <traincost/catalog/embedded.hpp>
 #include <traincost/units/error.hpp>
@@ -18,7 +19,7 @@ struct Bound {
   const Surface* surface = nullptr;
   Figures figures;
   Origin origin = Origin::measured;
-  double log_sigma = 0;
+  double log_sigma = 0, sustained = 1;
   Dtype used = Dtype::bf16;
   std::string missing;
 };
@@ -83,7 +84,11 @@ Bound bind(const Efficiency::Fitted& fitted, const catalog::Chip& chip, Kind kin
   if (uses_compute(kind) && !is_decode(kind)) {  // a cache keeps its format on any chip
     if (const auto rate = catalog::rate(chip, dtype)) b.used = asked = rate->used;
   }
-  take(b, fitted, choose(fitted, as_donor(chip), kind, asked), kind, asked);
+  const auto choice = choose(fitted, as_donor(chip), kind, asked);
+  take(b, fitted, choice, kind, asked);
+  if (choice.surface != nullptr && choice.from != Choice::From::own)
+    b.sustained =
+        sustained(*choice.surface, watts_per_flops(chip, choice.dtype), typical(fitted.surfaces, kind, choice.dtype));
   return b;
 }
 
@@ -172,7 +177,7 @@ Timing timing(const ChipEfficiency::Surfaces& s, const work::Op& op, Kind kind, 
               double sigma) {
   const auto& b = s.bound[static_cast<std::size_t>(kind)][static_cast<std::size_t>(surface_dtype(op, dtype))];
   if (b.surface == nullptr) throw InputError(b.missing);
-  const double time = slower * seconds(*b.surface, load(op, b.used, b.figures, false));
+  const double time = slower * seconds(*b.surface, slowed(load(op, b.used, b.figures, false), b.sustained));
   return {.seconds = {time},
           .log_sigma = sigma == 0 ? b.log_sigma : combine({b.log_sigma, sigma}),
           .origin = b.origin,

@@ -8,11 +8,11 @@
 namespace traincost::calibrate {
 namespace {
 
-// ln(real / predicted) of one chip's truths under another surface.
-std::vector<double> errors(const Surface& surface, const std::vector<Truth>& truths) {
+// ln(real / predicted) of one chip's truths under another surface, where that chip holds this share.
+std::vector<double> errors(const Surface& surface, const std::vector<Truth>& truths, double sustained) {
   std::vector<double> out;
   out.reserve(truths.size());
-  for (const auto& t : truths) out.push_back(std::log(t.seconds / seconds(surface, t.load)));
+  for (const auto& t : truths) out.push_back(std::log(t.seconds / seconds(surface, slowed(t.load, sustained))));
   return out;
 }
 
@@ -25,7 +25,8 @@ double root_mean_square(const std::vector<double>& values) {
   return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
-TransferError transfer_error(Kind kind, const Truths& truths, const Efficiency::Fitted& fitted) {
+TransferError transfer_error(Kind kind, const Truths& truths, const std::vector<catalog::Chip>& chips,
+                             const Efficiency::Fitted& fitted) {
   std::vector<double> sibling, foreign;
   for (const auto& [key, group] : truths) {
     const auto& [k, dtype, chip] = key;
@@ -33,11 +34,14 @@ TransferError transfer_error(Kind kind, const Truths& truths, const Efficiency::
     const auto own = std::ranges::find(fitted.donors, chip, &Donor::chip);
     if (own == fitted.donors.end()) continue;
     const auto near = siblings(fitted, kind, dtype, *own);
-    if (!near.empty()) sibling.push_back(root_mean_square(errors(*near.front(), group)));
+    const double watts = watts_per_flops(*catalog::find_chip(chips, chip), dtype);
+    const auto all = typical(fitted.surfaces, kind, dtype, chip);
+    if (!near.empty())
+      sibling.push_back(root_mean_square(errors(*near.front(), group, sustained(*near.front(), watts, all))));
     for (const auto& donor : fitted.donors) {
       if (donor.arch == own->arch || donor.pool != own->pool) continue;
       if (const auto* s = find_surface(fitted, kind, dtype, donor.chip))
-        foreign.push_back(root_mean_square(errors(*s, group)));
+        foreign.push_back(root_mean_square(errors(*s, group, 1)));
     }
   }
   return {.kind = kind, .sibling_sigma = quantile(sibling, 0.5), .pooled_sigma = quantile(foreign, 0.5)};
@@ -91,6 +95,29 @@ void take_best_cast(Efficiency::Fitted& fitted, const std::vector<catalog::Chip>
   }
 }
 
+// Of every chip of a pool.
+std::vector<Figures> pool_figures(const Truths& truths, const std::vector<catalog::Chip>& chips, const SurfaceKey& pool,
+                                  const std::string& without) {
+  std::vector<Figures> out;
+  for (const auto& [key, group] : truths) {
+    const auto& [kind, dtype, id] = key;
+    const auto* chip = catalog::find_chip(chips, id);
+    if (id != without && chip != nullptr && SurfaceKey{kind, dtype, as_donor(*chip).pool} == pool)
+      out.push_back(figures_of(chips, key));
+  }
+  return out;
+}
+
+// 0 where one is unknown.
+double mean_watts_per_flops(const std::vector<Figures>& members) {
+  double sum = 0;
+  for (const auto& f : members) {
+    if (f.watts_per_flops <= 0) return 0;
+    sum += std::log(f.watts_per_flops);
+  }
+  return std::exp(sum / static_cast<double>(members.size()));
+}
+
 }  // namespace
 
 std::vector<Donor> donors_of(const Truths& truths, const std::vector<catalog::Chip>& chips) {
@@ -106,15 +133,13 @@ Figures figures_of(const std::vector<catalog::Chip>& chips, const SurfaceKey& ke
   return figures(*catalog::find_chip(chips, chip), kind, dtype);
 }
 
-Figures pool_figures(const Truths& truths, const std::vector<catalog::Chip>& chips, const SurfaceKey& pool,
-                     const std::string& without) {
-  for (const auto& [key, group] : truths) {
-    const auto& [kind, dtype, id] = key;
-    const auto* chip = catalog::find_chip(chips, id);
-    if (id != without && chip != nullptr && SurfaceKey{kind, dtype, as_donor(*chip).pool} == pool)
-      return figures_of(chips, key);
-  }
-  return {};
+Surface fit_pool(const Truths& truths, const std::vector<catalog::Chip>& chips, const SurfaceKey& pool,
+                 const std::vector<Truth>& group, const Typical& all, const std::string& without) {
+  const auto members = pool_figures(truths, chips, pool, without);
+  const auto& [kind, dtype, name] = pool;
+  auto surface = shrunk(fit_surface(kind, dtype, name, group, members.front()), members.size(), all);
+  surface.watts_per_flops = mean_watts_per_flops(members);
+  return surface;
 }
 
 std::map<SurfaceKey, std::vector<Truth>> pools(const Truths& truths, const std::vector<catalog::Chip>& chips,
@@ -148,11 +173,13 @@ Efficiency fit(const std::vector<measure::Row>& rows, const std::vector<catalog:
     fitted->surfaces.push_back(fit_surface(kind, dtype, chip, group, figures_of(chips, key)));
     if (progress) progress(++done, truths.size());
   }
+  std::vector<Surface> pooled;
   for (const auto& [key, group] : pools(truths, chips, ""))
-    fitted->surfaces.push_back(
-        fit_surface(std::get<0>(key), std::get<1>(key), std::get<2>(key), group, pool_figures(truths, chips, key, "")));
+    pooled.push_back(
+        fit_pool(truths, chips, key, group, typical(fitted->surfaces, std::get<0>(key), std::get<1>(key)), ""));
+  fitted->surfaces.insert(fitted->surfaces.end(), pooled.begin(), pooled.end());
   for (std::size_t kind = 0; kind < kKinds; ++kind)
-    fitted->transfers.push_back(transfer_error(static_cast<Kind>(kind), truths, *fitted));
+    fitted->transfers.push_back(transfer_error(static_cast<Kind>(kind), truths, chips, *fitted));
   take_best_cast(*fitted, chips, published);
   fitted->ratios = fit_ratios(published, chips, Efficiency(fitted));
   return Efficiency(std::move(fitted));

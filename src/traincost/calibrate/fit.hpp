@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <traincost/calibrate/fitted.hpp>
+#include <traincost/calibrate/transfer.hpp>
 #include <traincost/calibrate/truths.hpp>
 #include <traincost/measure/published.hpp>
 
@@ -24,10 +25,12 @@ std::vector<measure::Row> with_streams(std::vector<measure::Row> rows, const mea
 std::map<SurfaceKey, std::vector<Truth>> pools(const Truths& truths, const std::vector<catalog::Chip>& chips,
                                                const std::string& without);
 
-/// The figures of a group's chip; and of one chip of a pool, for what only asks for some chip.
+/// The figures of a group's chip.
 Figures figures_of(const std::vector<catalog::Chip>& chips, const SurfaceKey& key);
-Figures pool_figures(const Truths& truths, const std::vector<catalog::Chip>& chips, const SurfaceKey& pool,
-                     const std::string& without);
+
+/// The surface of the truths of one pool, which `without` is not among, moved towards what all chips have in common.
+Surface fit_pool(const Truths& truths, const std::vector<catalog::Chip>& chips, const SurfaceKey& pool,
+                 const std::vector<Truth>& group, const Typical& all, const std::string& without);
 
 /// Chips that have truths.
 std::vector<Donor> donors_of(const Truths& truths, const std::vector<catalog::Chip>& chips);

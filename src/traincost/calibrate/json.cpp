@@ -11,7 +11,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double kGridStep = 1e-3;  // ln: a tenth of a per cent, far below what a fit leaves
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 
 // Shortest text with four significant digits.
 double rounded(double value) { return std::stod(fmt::format("{:.4g}", value)); }
@@ -40,6 +40,7 @@ Json to_json(const Surface& s) {
           {"residual", rounded_all(std::array{s.residual.p5, s.residual.p50, s.residual.p95})},
           {"residual_sigma", rounded(s.residual_sigma)},
           {"provider_sigma", rounded(s.provider_sigma)},
+          {"watts_per_flops", rounded(s.watts_per_flops)},
           {"grid", to_json(s.grid)}};
 }
 
@@ -91,6 +92,7 @@ Surface surface_from(const Json& json) {
           .shapes = json.at("shapes"),
           .residual = {residual[0], residual[1], residual[2]},
           .residual_sigma = finite(json.at("residual_sigma")),
+          .watts_per_flops = finite(json.at("watts_per_flops")),
           .provider_sigma = finite(json.at("provider_sigma"))};
 }
 

@@ -13,8 +13,9 @@ struct Figures {
   double bytes_per_s = 0;  // memory
   double link_bytes_per_s = 0;
   double sm_count = 0;
-  double exps_per_s = 0;  // of the special-function units; 0: unknown
-  double l2_bytes = 0;    // 0: unknown, nothing stays in it
+  double exps_per_s = 0;       // of the special-function units; 0: unknown
+  double l2_bytes = 0;         // 0: unknown, nothing stays in it
+  double watts_per_flops = 0;  // data-sheet power over the dense rate; 0: unknown
 };
 
 inline constexpr std::size_t kCoordinates = 4;

@@ -39,6 +39,7 @@ std::optional<Surface> refreshed(const Efficiency::Fitted& base, const SurfaceKe
   if (start.surface != nullptr && start.dtype == dtype && !start.surface->grid.axes.empty()) {
     Surface surface = moved(*start.surface, truths);
     surface.chip = chip;
+    surface.watts_per_flops = figures.watts_per_flops;
     return surface;
   }
   if (truths.size() < kShapesOfATrend) return std::nullopt;

@@ -153,6 +153,7 @@ Surface fit_surface(Kind kind, work::Dtype dtype, const std::string& chip, const
     throw InputError(fmt::format("{} {} {}: no timings to fit", chip, to_string(kind), to_string(dtype)));
   Surface s{.kind = kind, .dtype = dtype, .chip = chip, .trend = fit_trend(kind, dtype, truths), .grid = {}};
   s.shapes = truths.size();
+  s.watts_per_flops = figures.watts_per_flops;
   s.grid = fit_residual_grid(kind, s.trend, truths);
   make_monotone(s, figures);
   std::vector<double> errors, spreads;

@@ -14,6 +14,7 @@ struct Truth {
   Load load;  // on the chip that was timed, cast included
   double seconds = 0;
   double spread = 0;  // ln(median provider / fastest); 0 with one provider
+  double second = 0;  // seconds of the next fastest provider; 0 with one provider
 };
 
 /// ln(real / predicted): what the fit leaves.
@@ -30,8 +31,9 @@ struct Surface {
   Grid grid;
   std::size_t shapes = 0;
   Quantiles residual;
-  double residual_sigma = 0;  // robust standard deviation of the residuals
-  double provider_sigma = 0;  // typical ln distance of the median provider from the fastest
+  double residual_sigma = 0;   // robust standard deviation of the residuals
+  double watts_per_flops = 0;  // of its chips, see Figures; of a pool their geometric mean
+  double provider_sigma = 0;   // typical ln distance of the median provider from the fastest
 };
 /// All timed chips with stacked memory together, and all without: kernels, caches and limits differ more between
 /// these than between makers.

@@ -57,12 +57,14 @@ Truth merge_shape(const Timed* first, const Timed* last, const Figures& f) {
   std::vector<double> seconds;
   seconds.reserve(best.size());
   for (const auto& [provider, s] : best) seconds.push_back(s);
-  const double fastest = *std::ranges::min_element(seconds);
+  std::ranges::sort(seconds);
+  const double fastest = seconds.front();
   const auto& row = *first->row;
   return {.op = row.op,
           .load = load(row.op, row.dtype, f, casts_inside(kind_of(row.op), row.dtype) && !row.is_own),
           .seconds = fastest,
-          .spread = seconds.size() > 1 ? std::min(kMaxSpread, std::log(quantile(seconds, 0.5) / fastest)) : 0};
+          .spread = seconds.size() > 1 ? std::min(kMaxSpread, std::log(quantile(seconds, 0.5) / fastest)) : 0,
+          .second = seconds.size() > 1 ? seconds[1] : 0};
 }
 
 std::vector<Truth> merge_group(std::vector<Timed>& timed, const Figures& f) {
@@ -76,6 +78,12 @@ std::vector<Truth> merge_group(std::vector<Timed>& timed, const Figures& f) {
 }
 
 }  // namespace
+
+double watts_per_flops(const catalog::Chip& chip, work::Dtype dtype) {
+  const auto watts = chip.uncapped_tdp_watts ? chip.uncapped_tdp_watts : chip.tdp_watts;
+  const auto rate = catalog::rate(chip, dtype);
+  return watts && rate ? watts->value / rate->flops_per_s.value : 0;
+}
 
 Figures figures(const catalog::Chip& chip, Kind kind, work::Dtype dtype) {
   Figures f;
@@ -94,6 +102,7 @@ Figures figures(const catalog::Chip& chip, Kind kind, work::Dtype dtype) {
     throw InputError(
         fmt::format("chip {}: no dense rate for {} or a format it falls back to", chip.id, to_string(dtype)));
   f.flops_per_s = rate->flops_per_s.value;
+  f.watts_per_flops = watts_per_flops(chip, dtype);
   // Energy per operation hardly depends on the clock near the limit, so that a cap on power caps the rate alike.
   if (chip.tdp_watts && chip.uncapped_tdp_watts) f.flops_per_s *= *chip.tdp_watts / *chip.uncapped_tdp_watts;
   // Without a count of its own processors a chip is taken to be cut like an A100, so that only the last wave is off.

@@ -14,6 +14,9 @@ namespace traincost::calibrate {
 using SurfaceKey = std::tuple<Kind, work::Dtype, std::string>;  // chip last
 using Truths = std::map<SurfaceKey, std::vector<Truth>>;
 
+/// Data-sheet power over the dense rate that it goes with; 0: unknown.
+double watts_per_flops(const catalog::Chip& chip, work::Dtype dtype);
+
 /// The figures that a kind leans on. A link is the scale-up link, else the host's. Throws InputError naming the
 /// missing.
 Figures figures(const catalog::Chip& chip, Kind kind, work::Dtype dtype);
