@@ -140,7 +140,7 @@ TEST(Transfer, TheCardsOfOnePoolKnowEachOtherByTheirPower) {
   for (auto& c : blind) c.tdp_watts.reset();
   const auto seeing = leave_chip_out(merge(rows, chips), chips, {});
   const auto guessing = leave_chip_out(merge(rows, blind), blind, {});
-  ASSERT_EQ(seeing.size(), 2U);     // the third is alone in its pool
+  ASSERT_EQ(seeing.size(), 2U);  // the third is alone in its pool
   for (std::size_t i : {0U, 1U}) EXPECT_LT(seeing[i].median, 0.7 * guessing[i].median) << seeing[i].chip;
   EXPECT_NEAR(seeing[0].second_median, 0.1, 1e-9);
 }

@@ -23,8 +23,7 @@ struct Cell {
 Cell locate(const std::vector<double>& nodes, double at) {
   if (nodes.size() < 2 || at <= nodes.front()) return {0, 0};
   if (at >= nodes.back()) return {nodes.size() - 2, 1};
-  std::size_t i = 0;
-  while (at >= nodes[i + 1]) ++i;
+  const auto i = static_cast<std::size_t>(std::ranges::upper_bound(nodes, at) - nodes.begin()) - 1;
   return {i, (at - nodes[i]) / (nodes[i + 1] - nodes[i])};
 }
 
@@ -98,6 +97,11 @@ double interpolate(const Grid& grid, const Coordinates& at) {
   return sum;
 }
 
+double position(const std::vector<double>& nodes, double at) {
+  const auto cell = locate(nodes, at);
+  return static_cast<double>(cell.below) + cell.share;
+}
+
 Grid fit_grid(const std::vector<std::vector<double>>& axes, const std::vector<Residual>& residuals, double smoothness) {
   Grid grid{.axes = axes, .values = {}};
   const std::size_t nodes = node_count(grid);
@@ -107,7 +111,8 @@ Grid fit_grid(const std::vector<std::vector<double>>& axes, const std::vector<Re
   for (int i = 0; i < rows; ++i) {
     const auto& r = residuals[static_cast<std::size_t>(i)];
     y[i] = r.value;
-    visit_corners(axes, r.at, [&](std::size_t node, double w) { triplets.emplace_back(i, static_cast<int>(node), w); });
+    visit_corners(axes, r.at,
+                  [&](std::size_t node, double w) { triplets.emplace_back(i, static_cast<int>(node), r.share * w); });
   }
   Matrix basis(rows, static_cast<int>(nodes));
   basis.setFromTriplets(triplets.begin(), triplets.end());

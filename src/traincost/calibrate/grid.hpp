@@ -17,9 +17,14 @@ std::size_t node_count(const Grid& grid);
 /// Interpolated value; 0 for an empty grid.
 double interpolate(const Grid& grid, const Coordinates& at);
 
+/// Where a value lies among ascending nodes: 2.25 is a quarter of the way from nodes[2] to nodes[3]. The nearest end
+/// outside.
+double position(const std::vector<double>& nodes, double at);
+
 struct Residual {
   Coordinates at;
   double value = 0;
+  double share = 1;  // of a node's value that this residual feels
 };
 
 /// Node values that follow the residuals (robustly) and are as smooth as `smoothness` asks: a penalty on second

@@ -13,19 +13,19 @@ using Json = nlohmann::json;
 constexpr double kGridStep = 1e-3;  // ln: a tenth of a per cent, far below what a fit leaves
 constexpr int kVersion = 3;
 
-// Shortest text with four significant digits.
-double rounded(double value) { return std::stod(fmt::format("{:.4g}", value)); }
+// Shortest text with so many significant digits.
+double rounded(double value, int digits = 4) { return std::stod(fmt::format("{:.{}g}", value, digits)); }
 
 template <class Values>
-Json rounded_all(const Values& values) {
+Json rounded_all(const Values& values, int digits = 4) {
   auto out = Json::array();
-  for (double v : values) out.push_back(rounded(v));
+  for (double v : values) out.push_back(rounded(v, digits));
   return out;
 }
 
 Json to_json(const Grid& grid) {
   auto axes = Json::array();
-  for (const auto& axis : grid.axes) axes.push_back(rounded_all(axis));
+  for (const auto& axis : grid.axes) axes.push_back(rounded_all(axis, 6));
   auto values = Json::array();
   for (double v : grid.values) values.push_back(std::lround(v / kGridStep));
   return {{"axes_log2", std::move(axes)}, {"milli_ln", std::move(values)}};
@@ -40,8 +40,10 @@ Json to_json(const Surface& s) {
           {"residual", rounded_all(std::array{s.residual.p5, s.residual.p50, s.residual.p95})},
           {"residual_sigma", rounded(s.residual_sigma)},
           {"provider_sigma", rounded(s.provider_sigma)},
-          {"watts_per_flops", rounded(s.watts_per_flops)},
-          {"grid", to_json(s.grid)}};
+          {"watts_per_flops", s.watts_per_flops},  // exact: like chips are alike
+          {"grid", to_json(s.grid)},
+          {"sm_count", s.sm_count},
+          {"profile", to_json(s.profile)}};
 }
 
 template <class Enum>
@@ -89,6 +91,8 @@ Surface surface_from(const Json& json) {
           .chip = json.at("chip"),
           .trend = from_vector(vector),
           .grid = grid_from(json.at("grid")),
+          .profile = grid_from(json.at("profile")),
+          .sm_count = finite(json.at("sm_count")),
           .shapes = json.at("shapes"),
           .residual = {residual[0], residual[1], residual[2]},
           .residual_sigma = finite(json.at("residual_sigma")),

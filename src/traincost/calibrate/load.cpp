@@ -11,6 +11,7 @@ struct Tile {
 };
 // Square-ish tiles of the libraries, largest first; each is tried both ways round.
 constexpr std::array<Tile, kTileRanks> kTiles{{{256, 128}, {128, 128}, {128, 64}, {64, 64}}};
+constexpr double kTile = 128;         // by which a product's jumps from wave to wave are told apart
 constexpr double kSplitDepth = 2048;  // shortest part worth a reduction of its own
 constexpr double kQueryTile = 128;    // queries per thread block in FlashAttention 2 and 3 and cuDNN
 constexpr double kCastBytes = 3;      // reads bf16, writes fp8
@@ -46,6 +47,7 @@ struct Fill {
       l.launches = 2;  // the cast is a kernel of its own, which the product waits for
     }
     l.at = {coordinate(g.m), coordinate(g.n), coordinate(g.k)};
+    l.cut = {std::log2(std::ceil(g.m / kTile) * std::ceil(g.n / kTile) / f.sm_count), coordinate(g.k)};
   }
 
   void operator()(const work::Attention& a) const {
@@ -99,6 +101,7 @@ Load load(const work::Op& op, work::Dtype dtype, const Figures& figures, bool wi
   l.bytes_s = work::bytes(op, dtype).value / rate;
   if (figures.l2_bytes > 0) l.cache_ratio = work::bytes(op, dtype).value / figures.l2_bytes;
   if (uses_compute(kind_of(op))) l.flops_s = work::flops(op).value / figures.flops_per_s;
+  l.sm_count = figures.sm_count;
   std::visit(Fill{l, figures, with_cast}, op);
   return l;
 }

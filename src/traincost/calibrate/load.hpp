@@ -41,6 +41,8 @@ struct Load {
   double cast_s = 0;             // one pass over the activation that the fp8 timings cast inside
   double launches = 1;           // steps of latency
   Coordinates at{};
+  Coordinates cut{};    // log2 of the waves of tiles of 128 x 128, log2 of the depth; GEMMs only
+  double sm_count = 0;  // that the waves go over
 };
 
 /// `with_cast`: the operation takes bf16 in and casts it itself, as the measured fp8 GEMMs do.

@@ -1,6 +1,9 @@
 #include <traincost/calibrate/monotone.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numbers>
 
 namespace traincost::calibrate {
 namespace {
@@ -46,16 +49,16 @@ std::vector<double> log_trend(const Surface& s, const Figures& figures) {
   return out;
 }
 
-void sort_axis(Surface& s, const std::vector<double>& trend, std::size_t axis) {
+void sort_axis(Grid& grid, const std::vector<double>& trend, std::size_t axis) {
   std::size_t stride = 1;
-  for (std::size_t d = axis + 1; d < s.grid.axes.size(); ++d) stride *= s.grid.axes[d].size();
-  const std::size_t length = s.grid.axes[axis].size();
+  for (std::size_t d = axis + 1; d < grid.axes.size(); ++d) stride *= grid.axes[d].size();
+  const std::size_t length = grid.axes[axis].size();
   std::vector<double> line(length);
-  for (std::size_t first = 0; first < s.grid.values.size(); ++first) {
+  for (std::size_t first = 0; first < grid.values.size(); ++first) {
     if (first / stride % length != 0) continue;
-    for (std::size_t i = 0; i < length; ++i) line[i] = trend[first + i * stride] + s.grid.values[first + i * stride];
+    for (std::size_t i = 0; i < length; ++i) line[i] = trend[first + i * stride] + grid.values[first + i * stride];
     pool_adjacent_violators(line);
-    for (std::size_t i = 0; i < length; ++i) s.grid.values[first + i * stride] = line[i] - trend[first + i * stride];
+    for (std::size_t i = 0; i < length; ++i) grid.values[first + i * stride] = line[i] - trend[first + i * stride];
   }
 }
 
@@ -76,7 +79,23 @@ void make_monotone(Surface& surface, const Figures& figures) {
   const auto trend = log_trend(surface, figures);
   constexpr int kSweeps = 4;  // one axis may undo another: a few rounds settle all but the last per cent
   for (int sweep = 0; sweep < kSweeps; ++sweep)
-    for (std::size_t axis = 0; axis < surface.grid.axes.size(); ++axis) sort_axis(surface, trend, axis);
+    for (std::size_t axis = 0; axis < surface.grid.axes.size(); ++axis) sort_axis(surface.grid, trend, axis);
+}
+
+void make_monotone(Grid& profile, const Trend& trend) {
+  const auto& waves = profile.axes.front();
+  const std::size_t lines = profile.values.size() / waves.size();
+  for (std::size_t line = 0; line < lines; ++line) {
+    const auto log_seconds = [&](std::size_t node) {
+      return waves[node] * std::numbers::ln2 + std::log(quantised(trend, std::exp2(waves[node]))) +
+             profile.values[node * lines + line];
+    };
+    double least = std::numeric_limits<double>::infinity();  // of the nodes from `twice` on
+    for (std::size_t node = waves.size(), twice = node; node-- > 0;) {
+      for (; twice > 0 && waves[twice - 1] >= waves[node] + 1; --twice) least = std::min(least, log_seconds(twice - 1));
+      profile.values[node * lines + line] -= std::max(0.0, log_seconds(node) - least);
+    }
+  }
 }
 
 }  // namespace traincost::calibrate

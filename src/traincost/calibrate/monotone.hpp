@@ -11,6 +11,10 @@ namespace traincost::calibrate {
 /// the launch dominates would otherwise make a larger product look cheaper.
 void make_monotone(Surface& surface, const Figures& figures);
 
+/// Lowers the nodes of a profile, few tiles being the less certain, until twice the tiles, in the waves that the trend
+/// makes of them, take no less. Nearer counts may: libraries know tiles that divide one better than the other.
+void make_monotone(Grid& profile, const Trend& trend);
+
 /// The operation that a node stands for; nullopt where shape coordinates do not name one (or no axis is monotone).
 std::optional<work::Op> op_at(Kind kind, const Coordinates& at);
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 
 #include <traincost/calibrate/monotone.hpp>
@@ -61,6 +62,10 @@ Axes axes_of(Kind kind) {
 }
 
 constexpr double kSmoothness = 0.1;         // of 0.1, 0.3 and 1 the one with the least error on held-out shapes
+constexpr double kGemmSmoothness = 0.03;    // of 0.01, 0.03, 0.1 and 0.3
+constexpr double kProfileSmoothness = 0.3;  // of 0.1, 0.3 and 1, likewise
+constexpr double kNodeGap = 0.004;          // log2
+constexpr int kRounds = 2;
 constexpr double kRobust = 0.05;            // ln residual where the soft-L1 loss turns linear
 constexpr std::size_t kTrendSample = 1500;  // timings are enough for ten parameters
 
@@ -126,13 +131,50 @@ Trend fit_trend(Kind kind, work::Dtype dtype, const std::vector<Truth>& truths) 
   return from_vector(v);
 }
 
-Grid fit_residual_grid(Kind kind, const Trend& trend, const std::vector<Truth>& truths) {
-  const auto axes = axes_of(kind);
+// What the profile makes of a load: ln.
+double jump(const Surface& s, const Load& l) {
+  return s.profile.values.empty() || l.sm_count != s.sm_count
+             ? 0
+             : arithmetic_share(s.trend, l) * interpolate(s.profile, l.cut);
+}
+
+double log_over_trend(const Surface& s, const Truth& t) { return std::log(t.seconds / seconds(s.trend, t.load)); }
+
+Grid fit_residual_grid(const Surface& s, const std::vector<Truth>& truths) {
+  const auto axes = axes_of(s.kind);
   if (axes.empty()) return {};
   std::vector<Residual> residuals;
   residuals.reserve(truths.size());
-  for (const auto& t : truths) residuals.push_back({t.load.at, std::log(t.seconds / seconds(trend, t.load))});
-  return fit_grid(axes, residuals, kSmoothness);
+  for (const auto& t : truths) residuals.push_back({t.load.at, log_over_trend(s, t) - jump(s, t.load)});
+  return fit_grid(axes, residuals, s.kind == Kind::gemm ? kGemmSmoothness : kSmoothness);
+}
+
+// The counts of tiles that were timed, as log2 of waves; neighbours that the file could not tell apart are one.
+std::vector<double> profile_nodes(const std::vector<Truth>& truths) {
+  std::vector<double> waves, nodes;
+  waves.reserve(truths.size());
+  for (const auto& t : truths) waves.push_back(t.load.cut[0]);
+  std::ranges::sort(waves);
+  for (double w : waves)
+    if (nodes.empty() || w > nodes.back() + kNodeGap) nodes.push_back(w);
+  return nodes;
+}
+
+// One node is as near to the next as to any other: a wave more is a jump, however few tiles it is away.
+Grid fit_profile(const Surface& s, const std::vector<Truth>& truths) {
+  const auto nodes = profile_nodes(truths);
+  std::vector<double> steps(nodes.size());
+  std::iota(steps.begin(), steps.end(), 0.0);
+  std::vector<Residual> residuals;
+  residuals.reserve(truths.size());
+  for (const auto& t : truths)
+    residuals.push_back({{position(nodes, t.load.cut[0]), t.load.cut[1]},
+                         log_over_trend(s, t) - interpolate(s.grid, t.load.at),
+                         arithmetic_share(s.trend, t.load)});
+  auto profile = fit_grid({steps, log2_of({768, 3072, 12288})}, residuals, kProfileSmoothness);
+  profile.axes[0] = nodes;
+  make_monotone(profile, s.trend);
+  return profile;
 }
 
 }  // namespace
@@ -143,7 +185,7 @@ bool casts_inside(Kind kind, work::Dtype dtype) {
 }
 
 double seconds(const Surface& surface, const Load& load) {
-  const double time = seconds(surface.trend, load) * std::exp(interpolate(surface.grid, load.at));
+  const double time = seconds(surface.trend, load) * std::exp(interpolate(surface.grid, load.at) + jump(surface, load));
   return std::max(time, load.flops_s);
 }
 
@@ -151,11 +193,17 @@ Surface fit_surface(Kind kind, work::Dtype dtype, const std::string& chip, const
                     const Figures& figures) {
   if (truths.empty())
     throw InputError(fmt::format("{} {} {}: no timings to fit", chip, to_string(kind), to_string(dtype)));
-  Surface s{.kind = kind, .dtype = dtype, .chip = chip, .trend = fit_trend(kind, dtype, truths), .grid = {}};
+  Surface s{
+      .kind = kind, .dtype = dtype, .chip = chip, .trend = fit_trend(kind, dtype, truths), .grid = {}, .profile = {}};
   s.shapes = truths.size();
   s.watts_per_flops = figures.watts_per_flops;
-  s.grid = fit_residual_grid(kind, s.trend, truths);
-  make_monotone(s, figures);
+  s.sm_count = figures.sm_count;
+  const bool has_profile = kind == Kind::gemm && !is_pool(chip);
+  for (int round = 0; round < (has_profile ? kRounds : 1); ++round) {  // each of the two follows what the other leaves
+    s.grid = fit_residual_grid(s, truths);
+    make_monotone(s, figures);
+    if (has_profile) s.profile = fit_profile(s, truths);
+  }
   std::vector<double> errors, spreads;
   for (const auto& t : truths) {
     errors.push_back(std::log(t.seconds / seconds(s, t.load)));

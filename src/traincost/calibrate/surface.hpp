@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <traincost/calibrate/grid.hpp>
@@ -22,13 +23,17 @@ struct Quantiles {
   double p5 = 0, p50 = 0, p95 = 0;
 };
 
-/// Time of one kind of operation in one element format on one chip: trend x exp(grid).
+/// Time of one kind of operation in one element format on one chip: trend x exp(grid + profile).
 struct Surface {
   Kind kind = Kind::gemm;
   work::Dtype dtype = work::Dtype::bf16;
   std::string chip;  // id, or a pool of chips
   Trend trend;
   Grid grid;
+  // Over Load::cut: what the libraries make of each count of tiles, which jumps too often for a grid and at other
+  // counts where there are more SMs or fewer.
+  Grid profile;
+  double sm_count = 0;
   std::size_t shapes = 0;
   Quantiles residual;
   double residual_sigma = 0;   // robust standard deviation of the residuals
@@ -40,10 +45,12 @@ struct Surface {
 inline constexpr const char* kStackedPool = "*stacked";
 inline constexpr const char* kPlanarPool = "*planar";
 
+inline bool is_pool(std::string_view chip) { return chip.starts_with('*'); }
+
 double seconds(const Surface& surface, const Load& load);
 
-/// Fits trend (Ceres, robust loss), then the grid of what it leaves, monotone for a chip with `figures`. Throws
-/// InputError on no truths.
+/// Fits trend (Ceres, robust loss), then the grid of what it leaves, monotone for a chip with `figures`; for GEMMs
+/// beside it the profile, but not of a pool, whose chips jump at counts of their own. Throws InputError on no truths.
 Surface fit_surface(Kind kind, work::Dtype dtype, const std::string& chip, const std::vector<Truth>& truths,
                     const Figures& figures);
 

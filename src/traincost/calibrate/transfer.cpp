@@ -25,7 +25,7 @@ double between(double first, double second, double weight) {
 Typical typical(const std::vector<Surface>& surfaces, Kind kind, work::Dtype dtype, const std::string& without) {
   std::vector<double> compute, memory;
   for (const auto& s : surfaces) {
-    if (s.kind != kind || s.dtype != dtype || s.chip == without || s.chip.starts_with('*')) continue;
+    if (s.kind != kind || s.dtype != dtype || s.chip == without || is_pool(s.chip)) continue;
     compute.push_back(s.trend.compute_efficiency);
     memory.push_back(s.trend.memory_efficiency);
   }

@@ -26,11 +26,21 @@ double arithmetic_seconds(const Trend& t, const Load& l) {
     for (; rank < tiling.rank; ++rank) loss *= 1 + t.tile_loss[rank];
     double waves = tiling.waves;
     if (waves < 0.5 && l.max_splits > 1) waves *= std::min(std::floor(1 / waves), l.max_splits);
-    const double quantised = (1 - t.wave_share) + t.wave_share * std::ceil(waves) / waves;
-    const double cost = tiling.seconds * loss * quantised;
+    const double cost = tiling.seconds * loss * quantised(t, waves);
     if (i == 0 || cost < best) best = cost;
   }
   return best * (1 + t.depth_half / l.depth) / t.compute_efficiency;
+}
+
+double overhead_seconds(const Trend& t, const Load& l) { return t.launch_s * l.launches + t.cast_passes * l.cast_s; }
+
+double traffic_seconds(const Trend& t, const Load& l) {
+  return l.bytes_s / t.memory_efficiency * (1 - kept(t, l) * t.cache_gain / (1 + t.cache_gain));
+}
+
+double joined(const Trend& t, double arithmetic, double traffic) {
+  const double high = std::max(arithmetic, traffic), ratio = std::min(arithmetic, traffic) / high;
+  return high * std::exp(std::log1p(std::pow(ratio, t.sharpness)) / t.sharpness);
 }
 
 }  // namespace
@@ -65,13 +75,17 @@ std::vector<int> fitted_parameters(Kind kind, bool with_cast) {
   return fitted;
 }
 
+double quantised(const Trend& t, double waves) { return (1 - t.wave_share) + t.wave_share * std::ceil(waves) / waves; }
+
 double seconds(const Trend& t, const Load& l) {
-  const double overhead = t.launch_s * l.launches + t.cast_passes * l.cast_s;
-  const double traffic = l.bytes_s / t.memory_efficiency * (1 - kept(t, l) * t.cache_gain / (1 + t.cache_gain));
-  if (l.tiling_count == 0) return overhead + traffic;
-  const double arithmetic = arithmetic_seconds(t, l);
-  const double high = std::max(arithmetic, traffic), ratio = std::min(arithmetic, traffic) / high;
-  return overhead + high * std::exp(std::log1p(std::pow(ratio, t.sharpness)) / t.sharpness);
+  const double overhead = overhead_seconds(t, l), traffic = traffic_seconds(t, l);
+  return overhead + (l.tiling_count == 0 ? traffic : joined(t, arithmetic_seconds(t, l), traffic));
+}
+
+double arithmetic_share(const Trend& t, const Load& l) {
+  if (l.tiling_count == 0) return 0;
+  const double arithmetic = arithmetic_seconds(t, l), both = joined(t, arithmetic, traffic_seconds(t, l));
+  return std::pow(arithmetic / both, t.sharpness) * both / (overhead_seconds(t, l) + both);
 }
 
 }  // namespace traincost::calibrate

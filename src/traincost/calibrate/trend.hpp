@@ -33,4 +33,10 @@ std::vector<int> fitted_parameters(Kind kind, bool with_cast);
 
 double seconds(const Trend& trend, const Load& load);
 
+/// Slow-down by a last wave of tiles that is not full.
+double quantised(const Trend& trend, double waves);
+
+/// d ln(seconds) / d ln(arithmetic): 1 where arithmetic is all, 0 where traffic or launches hide it.
+double arithmetic_share(const Trend& trend, const Load& load);
+
 }  // namespace traincost::calibrate
