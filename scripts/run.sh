@@ -10,10 +10,8 @@ if command -v nvcc >/dev/null; then
   cmake --build --preset release --target traincost_kernels
 fi
 
-run="--model deepseek-v3 --gpus 2048 --tokens 14.8e12"
-# shellcheck disable=SC2086
-build/release/traincost estimate $run --chip h800-sxm5-80gb
+run=(--model deepseek-v3 --gpus 2048 --tokens 14.8e12)
+build/release/traincost estimate "${run[@]}" --chip h800-sxm5-80gb
 echo
-# shellcheck disable=SC2086
-build/release/traincost compare $run \
+build/release/traincost compare "${run[@]}" \
   --chips h800-sxm5-80gb,h100-sxm5-80gb,h200-sxm-141gb,a100-sxm4-80gb,a800-sxm4-80gb,h20-96gb,b200-sxm,ascend-910c
