@@ -93,10 +93,10 @@ Surface surface_from(const Json& json) {
           .grid = grid_from(json.at("grid")),
           .profile = grid_from(json.at("profile")),
           .sm_count = finite(json.at("sm_count")),
+          .watts_per_flops = finite(json.at("watts_per_flops")),
           .shapes = json.at("shapes"),
           .residual = {residual[0], residual[1], residual[2]},
           .residual_sigma = finite(json.at("residual_sigma")),
-          .watts_per_flops = finite(json.at("watts_per_flops")),
           .provider_sigma = finite(json.at("provider_sigma"))};
 }
 

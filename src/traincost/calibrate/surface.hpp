@@ -34,11 +34,11 @@ struct Surface {
   // counts where there are more SMs or fewer.
   Grid profile;
   double sm_count = 0;
+  double watts_per_flops = 0;  // of its chips, see Figures; of a pool their geometric mean
   std::size_t shapes = 0;
   Quantiles residual;
-  double residual_sigma = 0;   // robust standard deviation of the residuals
-  double watts_per_flops = 0;  // of its chips, see Figures; of a pool their geometric mean
-  double provider_sigma = 0;   // typical ln distance of the median provider from the fastest
+  double residual_sigma = 0;  // robust standard deviation of the residuals
+  double provider_sigma = 0;  // typical ln distance of the median provider from the fastest
 };
 /// All timed chips with stacked memory together, and all without: kernels, caches and limits differ more between
 /// these than between makers.
