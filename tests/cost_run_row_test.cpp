@@ -77,6 +77,21 @@ TEST(RunRow, IsAJobOfItsColumns) {
   EXPECT_EQ(row.assumed.size(), 3u) << "sharding, kind of attention kernel, GPUs of a node";
 }
 
+TEST(RunRow, OmniPathGivesLessOfItsRate) {
+  const auto network = [](const std::string& fabric) {
+    const auto row =
+        run_rows(measure::parse_csv("id,layers,hidden,heads,seq_len,global_batch_sequences,chip,gpus,"
+                                    "gpus_per_node,interconnect\na,32,4096,32,2048,64,a100-sxm4-80gb,64,8," +
+                                        fabric,
+                                    "rows.csv"),
+                 calibrate::default_efficiency())
+            .at(0);
+    return row.job.value().cluster.network_bytes_per_s.value / 1e9;
+  };
+  EXPECT_DOUBLE_EQ(network("4x100Gb/s IB per node"), 6.25);
+  EXPECT_NEAR(0.8 * network("4x100Gb/s Omni-Path per node"), 4 * 40.5 / 8 / 8, 1e-9);  // four adapters for eight GPUs
+}
+
 TEST(RunRow, BlanksAreAssumedAndListed) {
   const auto row = one("a,x,dense,32,4096,32,,swiglu,,4096,512,h100-sxm5-80gb,64,,,,,,,seconds_per_iteration,1,1,f");
   ASSERT_TRUE(row.job) << row.skipped;

@@ -28,6 +28,11 @@ constexpr double kGpus = 1024;            // GPU-hours hardly depend on it
 constexpr double kHiddenPerLayer = 128;   // aspect ratio of GPT-3-like shapes
 constexpr double kGpusPerNode = 8;
 
+// NCCL's verbs get 40.5 Gb/s out of a 100 Gb/s Omni-Path adapter (all-reduce of 4 GB over 4 nodes of 8 A100 on Jean
+// Zay: bigscience-workshop/bigscience, experiments/bandwidth/all_reduce_bench-a100-n4.txt). Of InfiniBand and RoCE the
+// fitted network_efficiency, 0.8, is left.
+constexpr double kOmniPath = 0.405 / 0.8;
+
 struct Skip {
   std::string why;
 };
@@ -138,8 +143,9 @@ catalog::Cluster read_cluster(Fields& f, const catalog::Chip& chip) {
     cluster.gpus_per_node = *per_node;
   else
     f.assume("gpus_per_node", fmt::format("{}", cluster.gpus_per_node > 0 ? cluster.gpus_per_node : kGpusPerNode));
-  if (const auto network = parse_interconnect(f.text("interconnect"), cluster.gpus_per_node))
-    cluster.network_bytes_per_s = *network;
+  const auto fabric = f.text("interconnect");
+  if (const auto network = parse_interconnect(fabric, cluster.gpus_per_node))
+    cluster.network_bytes_per_s = contains(fabric, "Omni-Path") ? *network * kOmniPath : *network;
   return cluster;
 }
 
