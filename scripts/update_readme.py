@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import aims
+
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ["--model", "deepseek-v3", "--gpus", "2048", "--tokens", "14.8e12"]
 FIRST_CHIP = "h800-sxm5-80gb"
@@ -68,8 +70,8 @@ def parts(estimate: dict) -> str:
     )
 
 
-def deepseek(estimate: dict) -> str:
-    """Ours beside the step that DeepSeek measured."""
+def deepseek_parts(estimate: dict) -> list[tuple[str, float, float]]:
+    """(part, measured, ours) of the step that DeepSeek measured, in seconds."""
     pipeline = estimate["pipeline_seconds"]
     # A rank that waits for a slower one is idle: the paper's idle time holds both.
     waiting = sum(p["seconds"] for p in estimate["parts"] if p["name"] == "stragglers and contention")
@@ -82,12 +84,14 @@ def deepseek(estimate: dict) -> str:
         "optimizer": pipeline["optimizer"],
         "step": estimate["step_seconds"]["p50"],
     }
-    rows = []
     with (ROOT / "results/published/deepseek_v3_step.csv").open() as file:
-        for row in csv.DictReader(file):
-            measured = float(row["seconds"])
-            mine = ours[row["part"]]
-            rows.append([row["what"], f"{measured:.2f}", f"{mine:.2f}", f"{100 * (mine / measured - 1):+.0f}"])
+        return [(row["what"], float(row["seconds"]), ours[row["part"]]) for row in csv.DictReader(file)]
+
+
+def deepseek(step: list[tuple[str, float, float]]) -> str:
+    rows = [
+        [what, f"{measured:.2f}", f"{mine:.2f}", f"{100 * (mine / measured - 1):+.0f}"] for what, measured, mine in step
+    ]
     return table(["part", "measured, s", "predicted, s", "difference, %"], rows)
 
 
@@ -141,6 +145,16 @@ def errors(validation: dict) -> str:
     total = len(validation["rows"])
     header = ["family", "rows", "median error, %", "mean error, %", "bias, %", "inside the 90 % interval, %"]
     return table(header, rows) + f"\n\n{total - summary['skipped']} of {total} rows are predicted."
+
+
+def missed_aims(runs: dict, kernels: dict, step: list[tuple[str, float, float]]) -> str:
+    published = ROOT / "results/published"
+    lines, reached = aims.missed(
+        aims.run_aims(runs, published / "runs.csv")
+        + aims.kernel_aims(kernels, published / "kernels.csv")
+        + aims.step_aims(step)
+    )
+    return table(["aim", "at most, %", "reached, %"], lines) + f"\n\n{reached} of {reached + len(lines)} are reached."
 
 
 def trace(validation: dict) -> str:
@@ -235,21 +249,25 @@ def program(path: Path, *arguments: str) -> dict:
 
 def sections(path: Path, with_slow: bool) -> dict[str, str]:
     estimate = program(path, "estimate", *RUN, "--chip", FIRST_CHIP)
+    step = deepseek_parts(estimate)
     comparison = program(path, "compare", *RUN, "--chips", ",".join(CHIPS))
     cache = program(path, "cache")
+    runs = program(path, "validate", "--runs", "results/published/runs.csv")
+    kernels = program(path, "validate", "--kernels", "results/published/kernels.csv")
     out = {
         "caches": caches(cache),
         "cached-sequences": cached_sequences(cache),
         "budget": budget(estimate),
         "parts": parts(estimate),
-        "deepseek": deepseek(estimate),
+        "deepseek": deepseek(step),
         "compare": compare(comparison),
         "differences": differences(comparison),
         "search": search(program(path, "search", *SEARCH)),
         "ablation": ablation(program(path, "ablate", "--model", "deepseek-v3")["ablation"]),
         "cross-validation": cross_validation(ROOT / "results/calibration/cross_validation.csv"),
-        "runs": errors(program(path, "validate", "--runs", "results/published/runs.csv")),
-        "kernels": errors(program(path, "validate", "--kernels", "results/published/kernels.csv")),
+        "runs": errors(runs),
+        "kernels": errors(kernels),
+        "missed": missed_aims(runs, kernels, step),
         "trace": trace(program(path, "validate", "--trace", "results/published/deepseek_v3_trace.csv")),
     }
     if with_slow:
